@@ -1,0 +1,181 @@
+//! What a job is: it plans its inputs into tasks, runs one task in a worker, folds what was done, and reports.
+//!
+//! ```text
+//! arguments -> plan -> Tasks -> Pool -> Outcomes -> fold -> Report
+//! ```
+//!
+//! `plan`, `fold` and `report` run in the program; `run` runs in a worker, which may touch what [`Plan::access`] names
+//! and nothing else.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+/// A named recipe of the toolbox.
+pub trait Job: Sized {
+    /// The word on the command line.
+    const NAME: &'static str;
+    /// What every task needs, sent once to each worker. Compile expensive parts lazily behind a `#[serde(skip)]` cell.
+    type Context: Serialize + DeserializeOwned + 'static;
+    /// The input of one task: plain data.
+    type Task: Serialize + DeserializeOwned + 'static;
+    /// The result of one task: plain data.
+    type Done: Serialize + DeserializeOwned + 'static;
+
+    /// What to send to each worker before its first task.
+    fn context(&self) -> &Self::Context;
+
+    /// Names the tasks. They are pulled one by one while workers already run the first ones.
+    ///
+    /// # Errors
+    /// When the arguments or the inputs as a whole cannot be used: nothing runs, the program exits with 2. One bad
+    /// input among others is not an error here, but a [`Planned::Failed`].
+    fn plan(&mut self) -> Result<Plan<Self::Task>, PlanError>;
+
+    /// Runs one task, in a worker process. Keeps no state.
+    ///
+    /// # Errors
+    /// What went wrong with this task's input, in words for the user.
+    fn run(context: &Self::Context, task: Self::Task) -> Result<Self::Done, TaskError>;
+
+    /// Takes in one task that was done. Tasks arrive in any order; `item` is what the plan said of it.
+    fn fold(&mut self, item: &Item, done: Self::Done);
+
+    /// Takes in one task that failed for good (its own error, a crash, a timeout). The driver lists it among the
+    /// failures in any case; a job overrides this only if its own result depends on it.
+    fn fold_failure(&mut self, _item: &Item, _error: &TaskError) {}
+
+    /// Turns what was folded into the result that the user sees.
+    fn report(self) -> Box<dyn Report>;
+}
+
+/// What a plan says about one task, kept in the program while the task runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// Number of the input, in the order of the report: all parts of one large file have the same.
+    pub input: usize,
+    /// The input's name as the user knows it; `-` is standard input.
+    pub path: Arc<Path>,
+    /// Bytes of input that this task stands for, for progress and rates.
+    pub bytes: u64,
+}
+
+/// One step of a plan.
+#[derive(Debug)]
+pub enum Planned<T> {
+    /// A task to run.
+    Task(Item, T),
+    /// An input that is known to be unusable (a missing path): a failed task that needs no worker.
+    Failed(Item, TaskError),
+}
+
+/// The tasks of a job, and what running them may touch.
+pub struct Plan<T> {
+    /// The tasks, made while they are pulled.
+    pub tasks: Box<dyn Iterator<Item = Planned<T>>>,
+    /// Everything that the workers may touch.
+    pub access: Access,
+}
+
+/// What a job's workers may read and write: files, or folders with all that is below them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Access {
+    /// Paths to read.
+    pub read: Vec<PathBuf>,
+    /// Paths to write.
+    pub write: Vec<PathBuf>,
+}
+
+/// Why a task failed: the action, the thing and the cause, as one line ("failed to read `a.log`: permission denied").
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskError(String);
+
+impl TaskError {
+    /// An error from words of its own.
+    pub fn new(message: impl fmt::Display) -> TaskError {
+        TaskError(message.to_string())
+    }
+
+    /// "failed to {action} `{path}`: {cause}".
+    pub fn io(action: &str, path: &Path, cause: &io::Error) -> TaskError {
+        TaskError(format!("failed to {action} `{}`: {}", path.display(), describe(cause)))
+    }
+}
+
+impl fmt::Display for TaskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for TaskError {}
+
+/// The cause in lower case and without the "(os error 2)" that tells a user nothing.
+fn describe(cause: &io::Error) -> String {
+    match cause.kind() {
+        io::ErrorKind::NotFound => "no such file or directory".into(),
+        io::ErrorKind::PermissionDenied => "permission denied".into(),
+        io::ErrorKind::IsADirectory => "is a directory".into(),
+        _ => {
+            let text = cause.to_string();
+            text.split(" (os error").next().unwrap_or(&text).to_string()
+        }
+    }
+}
+
+/// Why nothing can run: bad usage or unusable input. The message names the flag that helps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanError(String);
+
+impl PlanError {
+    /// An error from words of its own.
+    pub fn new(message: impl fmt::Display) -> PlanError {
+        PlanError(message.to_string())
+    }
+}
+
+impl fmt::Display for PlanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for PlanError {}
+
+/// A job's own result, in the forms that the sinks need.
+pub trait Report {
+    /// The form for people (and, for `hash`, for `sha256sum -c`): the report with `--format table`.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    fn text(&self, out: &mut dyn Write) -> io::Result<()>;
+
+    /// The value of `result` in `--format json`.
+    fn json(&self) -> serde_json::Value;
+
+    /// The rows of `--format csv`.
+    fn table(&self) -> Table;
+
+    /// Whether the result itself says that the command should end with exit code 1 though every task was done
+    /// (a checksum that does not match).
+    fn is_bad(&self) -> bool {
+        false
+    }
+
+    /// Lines for standard error, after the report (warnings in the job's own words).
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// Rows under a header; each row has as many cells as the header.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Table {
+    /// Column names.
+    pub header: Vec<String>,
+    /// Cells.
+    pub rows: Vec<Vec<String>>,
+}
