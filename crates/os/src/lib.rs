@@ -1,1 +1,46 @@
-//! Placeholder.
+//! The kernel's side of procession: what is unsafe or specific to an operating system, behind safe calls.
+//!
+//! This is the only crate of the workspace with `unsafe` code. It knows nothing of pools or tasks.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "procession runs on Linux so far; another system needs its own version of crates/os"
+);
+
+mod channel;
+mod futex;
+mod image;
+mod poller;
+mod proc;
+mod process;
+mod segment;
+
+pub use channel::{Channel, Received};
+pub use futex::{futex_wait, futex_wake};
+pub use image::{BadCall, Call, ImageId, OutsideImage, Plain, Shim, Target, WithContext};
+pub use poller::{Interest, Notifier, Poller, readable};
+pub use proc::{ProcessUsage, children_of_all, descendants, has_other_threads, process_usage};
+pub use process::{
+    Child, Forked, Reaped, SelfSpawn, become_supervisor, become_worker, fork_single_threaded,
+    is_privileged, kill_pidfd, open_pidfd, parent_pid, passed_fds, reap, redirect_stderr,
+    signal_group, signal_process,
+};
+pub use segment::{Segment, advise_huge_pages};
+
+/// Runs a `fn()` when the program is loaded, before its `main` (an entry of .init_array, elf(5)). For test binaries,
+/// whose `main` belongs to the test harness.
+#[macro_export]
+macro_rules! run_before_main {
+    ($function:path) => {
+        #[used]
+        // SAFETY: the section holds pointers to functions that the loader calls once, in turn, on the first thread;
+        // what they are passed (argc, argv, envp) may be ignored.
+        #[unsafe(link_section = ".init_array")]
+        static BEFORE_MAIN: extern "C" fn() = {
+            extern "C" fn before_main() {
+                $function()
+            }
+            before_main
+        };
+    };
+}
