@@ -6,8 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
-    SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
 };
 
 /// Messages are control messages: short. A longer one is an error for its sender.
@@ -37,8 +37,7 @@ impl Channel {
     /// Those of socketpair(2).
     pub fn pair() -> io::Result<(Channel, Channel)> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let (a, b) =
-            rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+        let (a, b) = rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
         Ok((Channel(a), Channel(b)))
     }
 
@@ -59,6 +58,11 @@ impl Channel {
     /// Those of getsockopt(2).
     pub fn peer_uid(&self) -> io::Result<u32> {
         Ok(rustix::net::sockopt::socket_peercred(&self.0)?.uid.as_raw())
+    }
+
+    /// Tells the other end that nothing more will be sent; messages from there can still be received.
+    pub fn finish(&self) {
+        let _ = rustix::net::shutdown(&self.0, rustix::net::Shutdown::Write);
     }
 
     /// Sends one message; waits while the other end's buffer is full.
@@ -109,10 +113,7 @@ impl Channel {
                 fds.extend(sent);
             }
         }
-        if got
-            .flags
-            .intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC)
-        {
+        if got.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
             return Err(io::ErrorKind::InvalidData.into());
         }
         if got.bytes == 0 && fds.is_empty() {
@@ -139,13 +140,9 @@ mod tests {
         assert!(matches!(b.receive().unwrap(), Received::Empty));
         a.send(b"one", &[]).unwrap();
         a.send(b"two", &[std::io::stderr().as_fd()]).unwrap();
-        let Received::Message(bytes, fds) = b.receive().unwrap() else {
-            panic!("no message")
-        };
+        let Received::Message(bytes, fds) = b.receive().unwrap() else { panic!("no message") };
         assert_eq!((bytes.as_slice(), fds.len()), (&b"one"[..], 0));
-        let Received::Message(bytes, fds) = b.receive().unwrap() else {
-            panic!("no message")
-        };
+        let Received::Message(bytes, fds) = b.receive().unwrap() else { panic!("no message") };
         assert_eq!((bytes.as_slice(), fds.len()), (&b"two"[..], 1));
         drop(a);
         assert!(matches!(b.receive().unwrap(), Received::Closed));
@@ -157,9 +154,6 @@ mod tests {
     fn other_descriptors_are_refused() {
         let (fd, _other) = std::os::unix::net::UnixStream::pair().unwrap();
         assert!(Channel::from_fd(fd.into()).is_err());
-        assert_eq!(
-            Channel::pair().unwrap().0.peer_uid().unwrap(),
-            rustix::process::getuid().as_raw()
-        );
+        assert_eq!(Channel::pair().unwrap().0.peer_uid().unwrap(), rustix::process::getuid().as_raw());
     }
 }

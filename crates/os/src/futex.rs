@@ -9,14 +9,9 @@ use rustix::time::Timespec;
 /// Sleeps until woken, unless `word` no longer holds `expected`. May also return early for no reason, so callers look
 /// again at what they wait for. Returns false when `timeout` ran out.
 pub fn futex_wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -> bool {
-    let timeout = timeout.map(|t| Timespec {
-        tv_sec: t.as_secs().try_into().unwrap_or(i64::MAX),
-        tv_nsec: t.subsec_nanos().into(),
-    });
-    !matches!(
-        futex::wait(word, futex::Flags::empty(), expected, timeout.as_ref()),
-        Err(rustix::io::Errno::TIMEDOUT)
-    )
+    let timeout = timeout
+        .map(|t| Timespec { tv_sec: t.as_secs().try_into().unwrap_or(i64::MAX), tv_nsec: t.subsec_nanos().into() });
+    !matches!(futex::wait(word, futex::Flags::empty(), expected, timeout.as_ref()), Err(rustix::io::Errno::TIMEDOUT))
 }
 
 /// Wakes up to `count` sleepers on `word`.

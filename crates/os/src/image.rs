@@ -90,10 +90,7 @@ unsafe fn enter<S: Shim<T>, T: Target>(target: usize, context: &mut S::Context) 
 struct DescriptorOf<S, T>(PhantomData<(S, T)>);
 
 impl<S: Shim<T>, T: Target> DescriptorOf<S, T> {
-    const DESCRIPTOR: &'static Descriptor<S::Context> = &Descriptor {
-        magic: MAGIC,
-        enter: enter::<S, T>,
-    };
+    const DESCRIPTOR: &'static Descriptor<S::Context> = &Descriptor { magic: MAGIC, enter: enter::<S, T> };
 }
 
 /// A call that can be sent to another process of the same image. `C` is the context that its entry takes.
@@ -137,11 +134,7 @@ impl<C: 'static> Call<C> {
         {
             return Err(OutsideImage);
         }
-        Ok(Call {
-            descriptor: image.offset(descriptor),
-            target: image.offset(target.address()),
-            context: PhantomData,
-        })
+        Ok(Call { descriptor: image.offset(descriptor), target: image.offset(target.address()), context: PhantomData })
     }
 
     /// The two numbers that travel.
@@ -162,16 +155,10 @@ impl<C: 'static> Call<C> {
             return Err(BadCall);
         }
         // SAFETY: eight readable, aligned bytes of the image (checked above); any bits are a u64.
-        if unsafe { (at as *const u64).read() } != MAGIC
-            || !image.contains(image.address(target), 1, libc::PF_X)
-        {
+        if unsafe { (at as *const u64).read() } != MAGIC || !image.contains(image.address(target), 1, libc::PF_X) {
             return Err(BadCall);
         }
-        Ok(Call {
-            descriptor,
-            target,
-            context: PhantomData,
-        })
+        Ok(Call { descriptor, target, context: PhantomData })
     }
 
     /// Runs the call.
@@ -208,15 +195,9 @@ impl Image {
     fn get() -> &'static Image {
         static IMAGE: OnceLock<Image> = OnceLock::new();
         IMAGE.get_or_init(|| {
-            let mut image = Image {
-                base: 0,
-                parts: Vec::new(),
-                id: ImageId([0; 32]),
-            };
+            let mut image = Image { base: 0, parts: Vec::new(), id: ImageId([0; 32]) };
             // SAFETY: `first_object` gets the pointer that is passed here, during this call only.
-            unsafe {
-                libc::dl_iterate_phdr(Some(first_object), std::ptr::from_mut(&mut image).cast())
-            };
+            unsafe { libc::dl_iterate_phdr(Some(first_object), std::ptr::from_mut(&mut image).cast()) };
             if image.id == ImageId([0; 32]) {
                 image.id = executable_file_id();
             }
@@ -226,10 +207,7 @@ impl Image {
 
     fn contains(&self, address: usize, len: usize, flag: u32) -> bool {
         self.parts.iter().any(|&(start, size, flags)| {
-            flags & flag != 0
-                && address
-                    .checked_sub(start)
-                    .is_some_and(|at| at < size && size - at >= len)
+            flags & flag != 0 && address.checked_sub(start).is_some_and(|at| at < size && size - at >= len)
         })
     }
 
@@ -243,29 +221,20 @@ impl Image {
 }
 
 /// The first object that dl_iterate_phdr visits is the main program; the loop ends there.
-unsafe extern "C" fn first_object(
-    info: *mut libc::dl_phdr_info,
-    _size: usize,
-    image: *mut c_void,
-) -> c_int {
+unsafe extern "C" fn first_object(info: *mut libc::dl_phdr_info, _size: usize, image: *mut c_void) -> c_int {
     // SAFETY: the C library passes a valid `info`, and hands through the `image` that was given to it.
     let (info, image) = unsafe { (&*info, &mut *image.cast::<Image>()) };
     image.base = info.dlpi_addr as usize;
     // SAFETY: dlpi_phdr points to dlpi_phnum program headers.
     let headers = unsafe { std::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into()) };
     for header in headers.iter().filter(|h| h.p_type == libc::PT_LOAD) {
-        image.parts.push((
-            image.base.wrapping_add(header.p_vaddr as usize),
-            header.p_memsz as usize,
-            header.p_flags,
-        ));
+        image.parts.push((image.base.wrapping_add(header.p_vaddr as usize), header.p_memsz as usize, header.p_flags));
     }
     for header in headers.iter().filter(|h| h.p_type == libc::PT_NOTE) {
         let at = image.base.wrapping_add(header.p_vaddr as usize);
         if image.contains(at, header.p_memsz as usize, libc::PF_R) {
             // SAFETY: the note lies within a readable part of the image, which is never unmapped.
-            let notes =
-                unsafe { std::slice::from_raw_parts(at as *const u8, header.p_memsz as usize) };
+            let notes = unsafe { std::slice::from_raw_parts(at as *const u8, header.p_memsz as usize) };
             if let Some(id) = build_id(notes) {
                 let mut bytes = [0; 32];
                 let len = id.len().min(31);
@@ -281,17 +250,9 @@ unsafe extern "C" fn first_object(
 /// Finds the NT_GNU_BUILD_ID note (elf(5)): sizes of name and description, the type, then both, padded to four bytes.
 fn build_id(mut notes: &[u8]) -> Option<&[u8]> {
     const NT_GNU_BUILD_ID: u32 = 3;
-    let word = |bytes: &[u8], at: usize| {
-        bytes
-            .get(at..at + 4)
-            .map(|b| u32::from_ne_bytes([b[0], b[1], b[2], b[3]]))
-    };
+    let word = |bytes: &[u8], at: usize| bytes.get(at..at + 4).map(|b| u32::from_ne_bytes([b[0], b[1], b[2], b[3]]));
     loop {
-        let (name, desc, kind) = (
-            word(notes, 0)? as usize,
-            word(notes, 4)? as usize,
-            word(notes, 8)?,
-        );
+        let (name, desc, kind) = (word(notes, 0)? as usize, word(notes, 4)? as usize, word(notes, 8)?);
         let desc_at = 12 + name.next_multiple_of(4);
         let found = notes.get(desc_at..desc_at.checked_add(desc)?)?;
         if kind == NT_GNU_BUILD_ID && notes.get(12..16) == Some(b"GNU\0") && !found.is_empty() {
@@ -306,12 +267,8 @@ fn executable_file_id() -> ImageId {
     use std::os::unix::fs::MetadataExt;
     let mut bytes = [0xff; 32];
     if let Ok(file) = std::fs::metadata("/proc/self/exe") {
-        let words = [
-            file.dev(),
-            file.ino(),
-            file.size(),
-            file.mtime_nsec() as u64 ^ (file.mtime() as u64).rotate_left(32),
-        ];
+        let words =
+            [file.dev(), file.ino(), file.size(), file.mtime_nsec() as u64 ^ (file.mtime() as u64).rotate_left(32)];
         for (slot, word) in bytes.chunks_exact_mut(8).zip(words) {
             slot.copy_from_slice(&word.to_ne_bytes());
         }
@@ -343,9 +300,7 @@ mod tests {
     fn a_call_survives_its_numbers() {
         for (f, want) in [(add_one as fn(u64) -> u64, 42), (|n| n * n, 800)] {
             let mut context = 20;
-            Call::<u64>::from_raw(call_of(f).unwrap().to_raw())
-                .unwrap()
-                .run(&mut context);
+            Call::<u64>::from_raw(call_of(f).unwrap().to_raw()).unwrap().run(&mut context);
             assert_eq!(context, want);
         }
     }
@@ -370,8 +325,7 @@ mod tests {
     #[test]
     fn functions_of_a_shared_library_are_refused() {
         // SAFETY: only the address is used; the function is never called through this type.
-        let foreign =
-            unsafe { std::mem::transmute::<*const (), fn(u64) -> u64>(libc::getpid as *const ()) };
+        let foreign = unsafe { std::mem::transmute::<*const (), fn(u64) -> u64>(libc::getpid as *const ()) };
         let here = Image::get().contains(libc::getpid as *const () as usize, 1, libc::PF_X);
         // A static executable contains its C library.
         assert_eq!(call_of(foreign).is_ok(), here);
@@ -392,11 +346,7 @@ mod tests {
         for len in 0..whole.len() {
             assert_eq!(build_id(&whole[..len]), None);
         }
-        let huge = [
-            [u32::MAX; 3].map(u32::to_ne_bytes).concat(),
-            b"GNU\0".to_vec(),
-        ]
-        .concat();
+        let huge = [[u32::MAX; 3].map(u32::to_ne_bytes).concat(), b"GNU\0".to_vec()].concat();
         assert_eq!(build_id(&huge), None);
     }
 }

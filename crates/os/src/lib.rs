@@ -3,9 +3,7 @@
 //! This is the only crate of the workspace with `unsafe` code. It knows nothing of pools or tasks.
 
 #[cfg(not(target_os = "linux"))]
-compile_error!(
-    "procession runs on Linux so far; another system needs its own version of crates/os"
-);
+compile_error!("procession runs on Linux so far; another system needs its own version of crates/os");
 
 mod channel;
 mod futex;
@@ -18,12 +16,11 @@ mod segment;
 pub use channel::{Channel, Received};
 pub use futex::{futex_wait, futex_wake};
 pub use image::{BadCall, Call, ImageId, OutsideImage, Plain, Shim, Target, WithContext};
-pub use poller::{Interest, Notifier, Poller, readable};
+pub use poller::{Interest, Notifier, Poller, readable, set_nonblocking};
 pub use proc::{ProcessUsage, children_of_all, descendants, has_other_threads, process_usage};
 pub use process::{
-    Child, Forked, Reaped, SelfSpawn, become_supervisor, become_worker, fork_single_threaded,
-    is_privileged, kill_pidfd, open_pidfd, parent_pid, passed_fds, reap, redirect_stderr,
-    signal_group, signal_process,
+    Child, Forked, Reaped, SelfSpawn, become_supervisor, become_worker, fork_single_threaded, is_privileged,
+    kill_pidfd, open_pidfd, parent_pid, passed_fds, reap, redirect_stderr, signal_group, signal_process,
 };
 pub use segment::{Segment, advise_huge_pages};
 

@@ -10,10 +10,7 @@ use rustix::io::Errno;
 use rustix::time::Timespec;
 
 fn timespec(timeout: Duration) -> Timespec {
-    Timespec {
-        tv_sec: timeout.as_secs().try_into().unwrap_or(i64::MAX),
-        tv_nsec: timeout.subsec_nanos().into(),
-    }
+    Timespec { tv_sec: timeout.as_secs().try_into().unwrap_or(i64::MAX), tv_nsec: timeout.subsec_nanos().into() }
 }
 
 /// Waits until `fd` can be read or is closed; false when `timeout` ran out first.
@@ -31,14 +28,21 @@ pub(crate) fn writable(fd: impl AsFd) -> io::Result<()> {
 fn poll_one(fd: &impl AsFd, flags: PollFlags, timeout: Option<Duration>) -> io::Result<bool> {
     let deadline = timeout.map(|t| std::time::Instant::now() + t);
     loop {
-        let left =
-            deadline.map(|d| timespec(d.saturating_duration_since(std::time::Instant::now())));
+        let left = deadline.map(|d| timespec(d.saturating_duration_since(std::time::Instant::now())));
         match rustix::event::poll(&mut [PollFd::new(fd, flags)], left.as_ref()) {
             Ok(n) => return Ok(n > 0),
             Err(Errno::INTR) => {}
             Err(e) => return Err(e.into()),
         }
     }
+}
+
+/// Makes reading from `fd` return at once when there is nothing.
+///
+/// # Errors
+/// Those of ioctl(2).
+pub fn set_nonblocking(fd: impl AsFd) -> io::Result<()> {
+    Ok(rustix::io::ioctl_fionbio(fd, true)?)
 }
 
 /// What a watched descriptor stands for, given back when it is ready.
@@ -62,12 +66,7 @@ impl Poller {
     /// # Errors
     /// Those of epoll_ctl(2).
     pub fn add(&self, fd: impl AsFd, interest: Interest) -> io::Result<()> {
-        Ok(epoll::add(
-            &self.0,
-            fd,
-            epoll::EventData::new_u64(interest),
-            epoll::EventFlags::IN,
-        )?)
+        Ok(epoll::add(&self.0, fd, epoll::EventData::new_u64(interest), epoll::EventFlags::IN)?)
     }
 
     /// Stops watching `fd`. To be called before the descriptor is closed.
@@ -99,10 +98,7 @@ impl Notifier {
     /// # Errors
     /// Those of eventfd(2).
     pub fn new() -> io::Result<Notifier> {
-        Ok(Notifier(rustix::event::eventfd(
-            0,
-            EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK,
-        )?))
+        Ok(Notifier(rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
     }
 
     /// Takes over a descriptor that another process made with [`Notifier::new`].

@@ -27,13 +27,7 @@ pub fn descendants(children: &HashMap<i32, Vec<i32>>, root: i32) -> Vec<i32> {
     let mut found = vec![root];
     let mut next = 0;
     while let Some(&pid) = found.get(next) {
-        found.extend(
-            children
-                .get(&pid)
-                .into_iter()
-                .flatten()
-                .filter(|&&p| p != root),
-        );
+        found.extend(children.get(&pid).into_iter().flatten().filter(|&&p| p != root));
         next += 1;
     }
     found.remove(0);
@@ -45,20 +39,11 @@ fn stat_fields(pid: i32) -> Option<Vec<String>> {
     let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
     let text = String::from_utf8_lossy(&text);
     let after_name = text.rsplit_once(')')?.1;
-    Some(
-        after_name
-            .split_ascii_whitespace()
-            .map(str::to_string)
-            .collect(),
-    )
+    Some(after_name.split_ascii_whitespace().map(str::to_string).collect())
 }
 
 fn parent_if_alive(fields: &[String]) -> Option<i32> {
-    if matches!(fields.first()?.as_str(), "Z" | "X") {
-        None
-    } else {
-        fields.get(1)?.parse().ok()
-    }
+    if matches!(fields.first()?.as_str(), "Z" | "X") { None } else { fields.get(1)?.parse().ok() }
 }
 
 /// What a process has used so far.
@@ -75,12 +60,7 @@ pub struct ProcessUsage {
 /// What process `pid` has used, or None if there is none.
 pub fn process_usage(pid: i32) -> Option<ProcessUsage> {
     let fields = stat_fields(pid)?;
-    let number = |at: usize| {
-        fields
-            .get(at)
-            .and_then(|f| f.parse::<u64>().ok())
-            .unwrap_or(0)
-    };
+    let number = |at: usize| fields.get(at).and_then(|f| f.parse::<u64>().ok()).unwrap_or(0);
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let kilobytes = |key: &str| {
         let line = status.lines().find_map(|l| l.strip_prefix(key))?;

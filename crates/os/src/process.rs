@@ -34,19 +34,12 @@ impl SelfSpawn<'_> {
     /// Those of posix_spawn(3).
     pub fn spawn(&self) -> io::Result<Child> {
         let name = std::env::args_os().next().unwrap_or_default();
-        let argv = [
-            cstring(name.as_encoded_bytes())?,
-            cstring(self.argument.as_bytes())?,
-        ];
+        let argv = [cstring(name.as_encoded_bytes())?, cstring(self.argument.as_bytes())?];
         let mut argv: Vec<*mut c_char> = argv.iter().map(|a| a.as_ptr().cast_mut()).collect();
         argv.push(std::ptr::null_mut());
         // Copies high above the numbers that they get, so that no dup2 overwrites the source of a later one.
         let high = FIRST_PASSED_FD + 64;
-        let copies = self
-            .fds
-            .iter()
-            .chain(&self.stderr)
-            .map(|fd| rustix::io::fcntl_dupfd_cloexec(fd, high));
+        let copies = self.fds.iter().chain(&self.stderr).map(|fd| rustix::io::fcntl_dupfd_cloexec(fd, high));
         let copies = copies.collect::<Result<Vec<OwnedFd>, Errno>>()?;
 
         let mut actions = FileActions::new()?;
@@ -85,11 +78,7 @@ fn cstring(bytes: &[u8]) -> io::Result<CString> {
 }
 
 fn check(error: c_int) -> io::Result<()> {
-    if error == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::from_raw_os_error(error))
-    }
+    if error == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(error)) }
 }
 
 struct FileActions(libc::posix_spawn_file_actions_t);
@@ -107,13 +96,7 @@ impl FileActions {
     fn open_null(&mut self, fd: c_int) -> io::Result<()> {
         // SAFETY: the actions are initialised, the path is copied by the call.
         check(unsafe {
-            libc::posix_spawn_file_actions_addopen(
-                &mut self.0,
-                fd,
-                c"/dev/null".as_ptr(),
-                libc::O_RDONLY,
-                0,
-            )
+            libc::posix_spawn_file_actions_addopen(&mut self.0, fd, c"/dev/null".as_ptr(), libc::O_RDONLY, 0)
         })
     }
 
@@ -137,33 +120,19 @@ impl Attributes {
     fn new(new_session: bool) -> io::Result<Attributes> {
         let mut attributes = std::mem::MaybeUninit::uninit();
         let mut signals = std::mem::MaybeUninit::uninit();
-        let session = if new_session {
-            libc::POSIX_SPAWN_SETSID
-        } else {
-            0
-        };
-        let flags = libc::POSIX_SPAWN_SETSIGMASK as libc::c_short
-            | libc::POSIX_SPAWN_SETSIGDEF as libc::c_short;
+        let session = if new_session { libc::POSIX_SPAWN_SETSID } else { 0 };
+        let flags = libc::POSIX_SPAWN_SETSIGMASK as libc::c_short | libc::POSIX_SPAWN_SETSIGDEF as libc::c_short;
         // SAFETY: the init functions fill the memory that they are given; the others get initialised memory.
         unsafe {
             check(libc::posix_spawnattr_init(attributes.as_mut_ptr()))?;
             let mut attributes = Attributes(attributes.assume_init());
             libc::sigemptyset(signals.as_mut_ptr());
-            check(libc::posix_spawnattr_setsigmask(
-                &mut attributes.0,
-                signals.as_ptr(),
-            ))?;
+            check(libc::posix_spawnattr_setsigmask(&mut attributes.0, signals.as_ptr()))?;
             for signal in DEFAULTED {
                 libc::sigaddset(signals.as_mut_ptr(), signal);
             }
-            check(libc::posix_spawnattr_setsigdefault(
-                &mut attributes.0,
-                signals.as_ptr(),
-            ))?;
-            check(libc::posix_spawnattr_setflags(
-                &mut attributes.0,
-                flags | session as libc::c_short,
-            ))?;
+            check(libc::posix_spawnattr_setsigdefault(&mut attributes.0, signals.as_ptr()))?;
+            check(libc::posix_spawnattr_setflags(&mut attributes.0, flags | session as libc::c_short))?;
             Ok(attributes)
         }
     }
@@ -240,10 +209,7 @@ fn wait4(pid: i32, flags: c_int) -> io::Result<Option<Reaped>> {
             // SAFETY: zeroed at first, so initialised in any case.
             let usage = unsafe { usage.assume_init() };
             let time = |t: libc::timeval| {
-                Duration::new(
-                    t.tv_sec.try_into().unwrap_or(0),
-                    u32::try_from(t.tv_usec).unwrap_or(0) * 1000,
-                )
+                Duration::new(t.tv_sec.try_into().unwrap_or(0), u32::try_from(t.tv_usec).unwrap_or(0) * 1000)
             };
             return Ok((got > 0).then(|| Reaped {
                 pid: got,
@@ -318,9 +284,7 @@ pub fn become_supervisor() -> io::Result<()> {
         // SAFETY: SIG_IGN installs no code.
         unsafe { libc::signal(signal, libc::SIG_IGN) };
     }
-    Ok(rustix::process::set_child_subreaper(Some(
-        rustix::process::getpid(),
-    ))?)
+    Ok(rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?)
 }
 
 /// Makes this process a worker: it is killed when `parent` dies, leads a process group of its own, ends on the usual
@@ -341,11 +305,7 @@ pub fn become_worker(parent: i32, name: &str) -> io::Result<()> {
     }
     // SAFETY: SIG_IGN installs no code. Rust programs see a closed pipe as an error, not as a signal.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
-    let null = rustix::fs::open(
-        "/dev/null",
-        rustix::fs::OFlags::RDONLY,
-        rustix::fs::Mode::empty(),
-    )?;
+    let null = rustix::fs::open("/dev/null", rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty())?;
     rustix::stdio::dup2_stdin(&null)?;
     if let Ok(name) = CString::new(&name.as_bytes()[..name.len().min(15)]) {
         let _ = rustix::thread::set_name(&name);
@@ -367,10 +327,7 @@ pub fn redirect_stderr(fd: BorrowedFd<'_>) -> io::Result<()> {
 /// When there is no such process.
 pub fn open_pidfd(pid: i32) -> io::Result<OwnedFd> {
     let pid = Pid::from_raw(pid).ok_or(io::ErrorKind::InvalidInput)?;
-    Ok(rustix::process::pidfd_open(
-        pid,
-        rustix::process::PidfdFlags::empty(),
-    )?)
+    Ok(rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?)
 }
 
 /// Kills the process that a descriptor of [`open_pidfd`] stands for, and no other that got its number since.
@@ -389,9 +346,7 @@ pub fn passed_fds(count: usize) -> io::Result<Vec<OwnedFd>> {
             // SAFETY: F_GETFD and F_SETFD only look at and change flags. If the number is open then it was passed to this
             // process for us, which nothing else has touched yet: that is why `init` comes first in `main`.
             unsafe {
-                if libc::fcntl(number, libc::F_GETFD) < 0
-                    || libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) < 0
-                {
+                if libc::fcntl(number, libc::F_GETFD) < 0 || libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) < 0 {
                     return Err(io::Error::last_os_error());
                 }
                 Ok(OwnedFd::from_raw_fd(number))
@@ -406,12 +361,7 @@ mod tests {
 
     #[test]
     fn signals_to_nobody_are_false() {
-        assert!(
-            !signal_process(0, 0)
-                && !signal_process(-1, 0)
-                && !signal_group(0, 0)
-                && !signal_group(1, 0)
-        );
+        assert!(!signal_process(0, 0) && !signal_process(-1, 0) && !signal_group(0, 0) && !signal_group(1, 0));
         assert!(signal_process(std::process::id() as i32, 0));
     }
 
@@ -419,20 +369,14 @@ mod tests {
     fn a_process_with_threads_is_not_forked() {
         let (stop, wait) = std::sync::mpsc::channel::<()>();
         let thread = std::thread::spawn(move || wait.recv());
-        assert_eq!(
-            fork_single_threaded().unwrap_err().kind(),
-            io::ErrorKind::Unsupported
-        );
+        assert_eq!(fork_single_threaded().unwrap_err().kind(), io::ErrorKind::Unsupported);
         drop(stop);
         let _ = thread.join();
     }
 
     #[test]
     fn a_pidfd_tells_the_end_and_kills() {
-        let mut child = std::process::Command::new("sleep")
-            .arg("60")
-            .spawn()
-            .unwrap();
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let pidfd = open_pidfd(child.id() as i32).unwrap();
         use std::os::fd::AsFd;
         assert!(!crate::readable(&pidfd, Some(Duration::ZERO)).unwrap());

@@ -45,10 +45,7 @@ impl Segment {
     /// When `fd` is no memfd, or its size is not sealed, or mmap(2) fails.
     pub fn map(fd: impl AsFd) -> io::Result<Segment> {
         if !rustix::fs::fcntl_get_seals(&fd)?.contains(SealFlags::SHRINK) {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "the size of the segment is not sealed",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the size of the segment is not sealed"));
         }
         let len = rustix::fs::fstat(&fd)?.st_size;
         let len = usize::try_from(len).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
@@ -78,10 +75,7 @@ impl Segment {
     /// # Panics
     /// When the word is unaligned or not within the segment: offsets are constants of our own layout, never received.
     pub fn u32(&self, offset: usize) -> &AtomicU32 {
-        assert!(
-            offset.is_multiple_of(4) && offset + 4 <= self.len,
-            "word outside of the segment"
-        );
+        assert!(offset.is_multiple_of(4) && offset + 4 <= self.len, "word outside of the segment");
         // SAFETY: in bounds and aligned (checked above; a mapping starts at a page), and every access to shared words
         // is atomic on both sides.
         unsafe { AtomicU32::from_ptr(self.base.as_ptr().add(offset).cast()) }
@@ -92,10 +86,7 @@ impl Segment {
     /// # Panics
     /// As [`Segment::u32`].
     pub fn u64(&self, offset: usize) -> &AtomicU64 {
-        assert!(
-            offset.is_multiple_of(8) && offset + 8 <= self.len,
-            "word outside of the segment"
-        );
+        assert!(offset.is_multiple_of(8) && offset + 8 <= self.len, "word outside of the segment");
         // SAFETY: as in `u32`.
         unsafe { AtomicU64::from_ptr(self.base.as_ptr().add(offset).cast()) }
     }
@@ -106,19 +97,10 @@ impl Segment {
     /// When they do not fit.
     #[inline]
     pub fn write(&self, offset: usize, bytes: &[u8]) {
-        assert!(
-            offset <= self.len && bytes.len() <= self.len - offset,
-            "write outside of the segment"
-        );
+        assert!(offset <= self.len && bytes.len() <= self.len - offset, "write outside of the segment");
         // SAFETY: in bounds (checked above); `bytes` is ordinary memory and cannot overlap a mapping that no
         // reference points into.
-        unsafe {
-            std::ptr::copy_nonoverlapping(
-                bytes.as_ptr(),
-                self.base.as_ptr().add(offset),
-                bytes.len(),
-            )
-        }
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.base.as_ptr().add(offset), bytes.len()) }
     }
 
     /// Appends the `len` bytes at `offset` to `out`.
@@ -127,10 +109,7 @@ impl Segment {
     /// When they are not within the segment.
     #[inline]
     pub fn read(&self, offset: usize, len: usize, out: &mut Vec<u8>) {
-        assert!(
-            offset <= self.len && len <= self.len - offset,
-            "read outside of the segment"
-        );
+        assert!(offset <= self.len && len <= self.len - offset, "read outside of the segment");
         out.reserve(len);
         // SAFETY: in bounds (checked above); the destination has room for `len` more bytes, which this call
         // initialises. Should the other side write at the same time, against the protocol, then the copy holds a mix of

@@ -1,1 +1,37 @@
-//! Placeholder.
+//! Multiprocessing for Rust: worker processes that can be killed, capped, caged and replaced.
+//!
+//! A thread cannot be killed, and takes the whole program down when what it runs crashes. A worker process can, and
+//! costs only the task that it ran. [`Pool`] runs plain functions in such processes, [`Process`] runs one; the names are
+//! those of Python's `multiprocessing`.
+//!
+//! ```
+//! fn main() -> Result<(), procession::Error> {
+//!     procession::init(); // first: a worker process goes to work here and never returns
+//!     let pool = procession::Pool::new()?;
+//!     assert_eq!(pool.map(|n: u64| n * n, 1..=3)?, [1, 4, 9]);
+//!     Ok(())
+//! }
+//! ```
+#![forbid(unsafe_code)]
+
+mod error;
+mod init;
+mod lane;
+mod outcome;
+mod pool;
+mod process;
+mod ring;
+mod supervisor;
+mod wire;
+mod worker;
+
+pub use error::{Error, ErrorKind};
+pub use init::init;
+pub use outcome::{Failure, FailureKind, Outcome};
+pub use pool::{Calls, Imap, Pool, PoolBuilder, Stats, Task, WorkerStats, as_completed, wait};
+pub use process::{Process, ProcessBuilder};
+pub use supervisor::StartMethod;
+pub use worker::worker_state;
+
+#[cfg(feature = "ctor")]
+procession_os::run_before_main!(crate::init);

@@ -1,0 +1,93 @@
+//! Why a call as a whole cannot go on.
+
+use std::fmt;
+use std::io;
+
+use crate::Failure;
+
+/// Why a pool or a process cannot do what was asked. A task that fails is no error of the pool but an
+/// [`Outcome`](crate::Outcome); the calls that return plain results ([`Pool::map`](crate::Pool::map),
+/// [`Pool::apply`](crate::Pool::apply)) give the first failed one as an error of kind [`ErrorKind::Task`].
+#[derive(Debug)]
+pub struct Error(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    failure: Option<Failure>,
+    source: Option<io::Error>,
+}
+
+/// What kind of error it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// [`init`](crate::init) was not called.
+    NotInitialized,
+    /// The function is not part of the program's own image.
+    OutsideImage,
+    /// A process could not be started.
+    Start,
+    /// Workers die before they take a task, again and again.
+    Broken,
+    /// The pool is closed or terminated.
+    Closed,
+    /// The call as a whole ran out of time.
+    Timeout,
+    /// An argument that all tasks share could not be encoded.
+    BadArgument,
+    /// A task failed; see [`Error::failure`].
+    Task,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
+        Error(Box::new(Inner { kind, message: message.into(), failure: None, source: None }))
+    }
+
+    pub(crate) fn start(what: &str, source: io::Error) -> Error {
+        let message = format!("failed to start {what}: {source}");
+        Error(Box::new(Inner { kind: ErrorKind::Start, message, failure: None, source: Some(source) }))
+    }
+
+    pub(crate) fn task(failure: Failure) -> Error {
+        let message = format!("task {} failed: {failure}", failure.index());
+        Error(Box::new(Inner { kind: ErrorKind::Task, message, failure: Some(failure), source: None }))
+    }
+
+    pub(crate) fn outside_image() -> Error {
+        Error::new(
+            ErrorKind::OutsideImage,
+            "failed to pass the function to a worker: it belongs to a shared library, not to the program's own image; \
+             wrap it in a function of the program",
+        )
+    }
+
+    /// What kind of error it is.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The failed task, for [`ErrorKind::Task`].
+    pub fn failure(&self) -> Option<&Failure> {
+        self.0.failure.as_ref()
+    }
+
+    /// Whether the call, or the task that failed, ran out of time.
+    pub fn is_timeout(&self) -> bool {
+        self.0.kind == ErrorKind::Timeout || self.failure().is_some_and(Failure::is_timeout)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_ref().map(|e| e as _)
+    }
+}

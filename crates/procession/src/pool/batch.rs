@@ -1,0 +1,235 @@
+//! What a call brings to the pool: chunks of encoded items, and the place where their results gather.
+//!
+//! Everything here is bytes. Types are known only to the caller's side, which encodes arguments and decodes results, and
+//! to the worker's entry of the call.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::Duration;
+
+use crate::outcome::Details;
+use crate::wire;
+use crate::{Failure, FailureKind};
+
+/// One call: a `map`, an `imap`, a submitted task.
+pub(crate) struct Batch {
+    /// Entry and function, as [`procession_os::Call::to_raw`] gives them.
+    pub call: (u64, u64),
+    /// What all its items need.
+    pub context: Option<Arc<Context>>,
+    pub pace: Arc<Pace>,
+    state: Mutex<State>,
+}
+
+/// An encoded context. Workers that have it know it by its number.
+pub(crate) struct Context {
+    pub id: u64,
+    pub bytes: Arc<Vec<u8>>,
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    /// What has happened since the caller looked last.
+    pub events: Vec<Event>,
+    /// Who wants to hear of the next event.
+    pub hooks: Vec<Hook>,
+    /// Why nothing of it is to be begun any more.
+    pub cancelled: Option<String>,
+}
+
+/// Results of a batch, on their way to the caller.
+#[derive(Debug, Clone)]
+pub(crate) enum Event {
+    /// Records of `count` items from number `first` on, all done.
+    Run {
+        first: usize,
+        count: u32,
+        attempts: u32,
+        records: Vec<u8>,
+    },
+    /// One result, too large to have come as part of a run.
+    Large {
+        index: usize,
+        attempts: u32,
+        payload: Vec<u8>,
+    },
+    Failed(Failure),
+}
+
+/// Somebody who is told of an event, after the pool's lock is released.
+pub(crate) enum Hook {
+    Wake(Waker),
+    /// Runs on the pool's callback thread.
+    Call(Box<dyn FnOnce(Event) + Send>),
+    /// Runs at once; must be short.
+    Tell(Box<dyn FnOnce() + Send>),
+}
+
+impl Batch {
+    pub fn new(call: (u64, u64), context: Option<Arc<Context>>, pace: Arc<Pace>) -> Arc<Batch> {
+        Arc::new(Batch { call, context, pace, state: Mutex::default() })
+    }
+
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn is_cancelled(&self) -> bool {
+        self.state().cancelled.is_some()
+    }
+}
+
+impl Event {
+    /// Calls `f` with the number, the attempts and the encoded result of each item.
+    #[inline]
+    pub fn for_each(self, mut f: impl FnMut(usize, u32, Result<wire::Bytes<'_>, Failure>)) {
+        match self {
+            Event::Run { first, count, attempts, records } => {
+                let mut at = 0;
+                for index in first..first + count as usize {
+                    // The core has walked these headers already.
+                    let Some((header, prefix)) = records.get(at..).and_then(wire::get_varint) else { break };
+                    let start = at + prefix;
+                    at = start + (header >> 2) as usize;
+                    f(index, attempts, Ok(wire::Bytes::Borrowed(&records[start..at])));
+                }
+            }
+            Event::Large { index, attempts, payload } => f(index, attempts, Ok(wire::Bytes::Owned(payload))),
+            Event::Failed(failure) => f(failure.index(), failure.attempts(), Err(failure)),
+        }
+    }
+
+    /// Items that it tells of.
+    pub fn count(&self) -> usize {
+        if let Event::Run { count, .. } = self { *count as usize } else { 1 }
+    }
+
+    /// Bytes of results that it holds.
+    pub fn len(&self) -> usize {
+        match self {
+            Event::Run { records, .. } => records.len(),
+            Event::Large { payload, .. } => payload.len(),
+            Event::Failed(_) => 0,
+        }
+    }
+}
+
+/// How long an item of a call takes, as far as the pool has seen. All batches of the same function share it.
+#[derive(Debug, Default)]
+pub(crate) struct Pace(AtomicU64);
+
+impl Pace {
+    /// Nanoseconds an item, or None before the first.
+    pub fn item(&self) -> Option<Duration> {
+        match self.0.load(Ordering::Relaxed) {
+            0 => None,
+            nanos => Some(Duration::from_nanos(nanos)),
+        }
+    }
+
+    /// `count` items have taken `time`.
+    pub fn observe(&self, count: u32, time: Duration) {
+        let new = (time.as_nanos() as u64 / u64::from(count.max(1))).max(1);
+        let old = self.0.load(Ordering::Relaxed);
+        // Faster than thought counts at once: the first items pay for start-up. Slower counts half.
+        self.0.store(if old == 0 || new < old { new } else { old.midpoint(new) }, Ordering::Relaxed);
+    }
+}
+
+/// Some items of a batch that travel together.
+#[derive(Clone)]
+pub(crate) struct Chunk {
+    pub batch: Arc<Batch>,
+    /// Number of the first item within the batch.
+    pub first: usize,
+    pub count: u32,
+    /// How often these items have been begun before.
+    pub attempts: u32,
+    /// The payload is one item without a length before it.
+    pub is_single: bool,
+    pub payload: Arc<Vec<u8>>,
+    pub range: Range<usize>,
+}
+
+impl Chunk {
+    /// Cuts off the first `count` items and returns them.
+    pub fn split_front(&mut self, count: u32) -> Chunk {
+        let mut front = self.clone();
+        let mut at = self.range.start;
+        for _ in 0..count {
+            at = wire::next_item(&self.payload[..self.range.end], at).map_or(self.range.end, |(_, end)| end);
+        }
+        if self.is_single && count > 0 {
+            at = self.range.end;
+        }
+        front.range.end = at;
+        front.count = count;
+        self.range.start = at;
+        self.first += count as usize;
+        self.count -= count;
+        front
+    }
+
+    /// How long its items should take, if known.
+    pub fn time(&self) -> Option<Duration> {
+        Some(self.batch.pace.item()? * self.count)
+    }
+
+    /// The failure of all its items for the same reason, one by one.
+    pub fn fail(&self, kind: &FailureKind) -> Vec<Event> {
+        (self.first..self.first + self.count as usize)
+            .map(|index| {
+                Event::Failed(Failure::new(Details { attempts: self.attempts, ..Details::of(kind.clone(), index) }))
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunk(items: &[&str]) -> Chunk {
+        let mut payload = Vec::new();
+        for item in items {
+            wire::put_item(item.as_bytes(), &mut payload);
+        }
+        let range = 0..payload.len();
+        let batch = Batch::new((1, 2), None, Arc::default());
+        Chunk {
+            batch,
+            first: 10,
+            count: items.len() as u32,
+            attempts: 0,
+            is_single: false,
+            payload: payload.into(),
+            range,
+        }
+    }
+
+    #[test]
+    fn chunks_split_at_items() {
+        let mut rest = chunk(&["a", "", "ccc"]);
+        let front = rest.split_front(2);
+        assert_eq!(
+            (front.first, front.count, front.payload[front.range.clone()].to_vec()),
+            (10, 2, b"\x01a\0".to_vec())
+        );
+        assert_eq!((rest.first, rest.count, rest.payload[rest.range.clone()].to_vec()), (12, 1, b"\x03ccc".to_vec()));
+        let none = rest.split_front(0);
+        assert_eq!((none.count, none.range.len(), rest.count), (0, 0, 1));
+    }
+
+    #[test]
+    fn the_pace_falls_at_once_and_rises_slowly() {
+        let pace = Pace::default();
+        assert_eq!(pace.item(), None);
+        pace.observe(1, Duration::from_micros(100));
+        pace.observe(10, Duration::from_micros(100));
+        assert_eq!(pace.item(), Some(Duration::from_micros(10)));
+        pace.observe(1, Duration::from_micros(20));
+        assert_eq!(pace.item(), Some(Duration::from_micros(15)));
+    }
+}

@@ -1,0 +1,837 @@
+//! The heart of a pool: what waits, what runs where, and what to do when something ends. All under one lock of the
+//! program; workers share nothing with each other but the bell that they ring.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use procession_os::{Notifier, Poller, Segment};
+
+use super::batch::{Batch, Chunk, Event, Hook};
+use super::settings::Settings;
+use super::slot::{Doom, DoomReason, InFlight, Parsed, Phase, Slot};
+use super::stats::Counts;
+use crate::lane::{POOL_BELL, POOL_BELL_BYTES};
+use crate::outcome::Details;
+use crate::ring::{Corrupt, mode};
+use crate::supervisor::{self, End, Lease, Notice, Request, Role};
+use crate::wire::{self, Bytes, Fault, Frame, FrameKind};
+use crate::{Failure, FailureKind};
+
+const SIGKILL: i32 = 9;
+const SIGTERM: i32 = 15;
+
+/// A worker may have this much work waiting behind the chunk that it runs, so that it need not wait for us.
+const AHEAD: Duration = Duration::from_millis(4);
+/// One more item may wait even if it takes this long.
+const AHEAD_ONE: Duration = Duration::from_millis(50);
+/// Frames that may wait in a lane.
+const AHEAD_FRAMES: usize = 256;
+/// Work worth taking back from a worker to give it to an idle one.
+const WORTH_TAKING: Duration = Duration::from_micros(200);
+/// How often whoever waits looks by himself while several items travel in one chunk.
+pub(crate) const TICK: Duration = Duration::from_millis(5);
+/// Workers that may end before their first task, one after the other, before the pool gives up.
+const MAX_FAILED_STARTS: u32 = 5;
+
+/// Interests of the engine's poller.
+pub(crate) const ON_LEASE: u64 = u64::MAX;
+pub(crate) const ON_EVENT: u64 = u64::MAX - 1;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Open,
+    /// Takes nothing new; finishes what it has.
+    Closed,
+    /// Finished or ended: all workers are told to go.
+    Ending,
+    /// Ended because it cannot go on.
+    Broken(String),
+}
+
+/// What must not run under the lock.
+pub(crate) enum Effect {
+    Wake(Waker),
+    Tell(Box<dyn FnOnce() + Send>),
+    Call(Box<dyn FnOnce(Event) + Send>, Event),
+}
+
+pub(crate) struct Core {
+    pub settings: Arc<Settings>,
+    pub slots: Vec<Slot>,
+    pub pending: VecDeque<Chunk>,
+    /// Items to be tried again, and when.
+    pub delayed: Vec<(Instant, Chunk)>,
+    /// Items that were given to the pool and have no outcome yet.
+    pub outstanding: u64,
+    /// Their encoded size.
+    pub bytes: usize,
+    pub stage: Stage,
+    pub lease: Option<Lease>,
+    pub poller: Arc<Poller>,
+    pub bell: Arc<Segment>,
+    pub bell_fd: std::os::fd::OwnedFd,
+    pub event: Arc<Notifier>,
+    pub counts: Counts,
+    /// Somebody sleeps on the bell and will look at the lanes next.
+    pub is_driven: bool,
+    /// How many sleep on the condition because somebody else drives.
+    pub waiters: usize,
+    /// Whether the engine looks at the clock by itself.
+    pub is_ticking: bool,
+    next_worker_id: u64,
+    failed_starts: u32,
+    deaths: VecDeque<Instant>,
+    /// To be run once the lock is released.
+    pub effects: Vec<Effect>,
+    /// Somebody's batch has got events.
+    pub has_news: bool,
+}
+
+impl Core {
+    pub fn new(settings: Arc<Settings>, poller: Arc<Poller>) -> io::Result<Core> {
+        let (bell, bell_fd) = Segment::create("procession-bell", POOL_BELL_BYTES)?;
+        let event = Arc::new(Notifier::new()?);
+        poller.add(&*event, ON_EVENT)?;
+        Ok(Core {
+            slots: (0..if settings.is_inline { 0 } else { settings.workers })
+                .map(|_| Slot::new())
+                .collect::<io::Result<_>>()?,
+            settings,
+            pending: VecDeque::new(),
+            delayed: Vec::new(),
+            outstanding: 0,
+            bytes: 0,
+            stage: Stage::Open,
+            lease: None,
+            poller,
+            bell: Arc::new(bell),
+            bell_fd,
+            event,
+            counts: Counts::default(),
+            is_driven: false,
+            waiters: 0,
+            is_ticking: false,
+            next_worker_id: 1,
+            failed_starts: 0,
+            deaths: VecDeque::new(),
+            effects: Vec::new(),
+            has_news: false,
+        })
+    }
+
+    // ---------------------------------------------------------------- tasks in, results out
+
+    /// Takes a chunk in, and starts it if there is room.
+    pub fn submit(&mut self, chunk: Chunk) {
+        self.outstanding += u64::from(chunk.count);
+        self.bytes += chunk.range.len();
+        self.pending.push_back(chunk);
+        if self.needs_clock() && !self.is_ticking {
+            self.is_ticking = true;
+            self.event.raise();
+        }
+        self.dispatch(Instant::now());
+    }
+
+    fn needs_clock(&self) -> bool {
+        self.settings.timeout.is_some()
+    }
+
+    /// Collects results, gives out what waits, evens out what is left.
+    pub fn pump(&mut self) {
+        let mut has_moved = false;
+        let mut now = None;
+        for at in 0..self.slots.len() {
+            has_moved |= self.collect(at, &mut now);
+        }
+        if has_moved || !self.pending.is_empty() || self.slots.iter().any(Slot::is_sending) {
+            let now = now.unwrap_or_else(Instant::now);
+            for at in 0..self.slots.len() {
+                if self.slots[at].is_sending() && self.slots[at].send_more().is_err() {
+                    self.doom(at, DoomReason::Corrupt);
+                }
+            }
+            self.dispatch(now);
+        }
+        self.even_out();
+    }
+
+    /// Takes what has come from one worker.
+    fn collect(&mut self, at: usize, now: &mut Option<Instant>) -> bool {
+        let mut has_moved = false;
+        loop {
+            match self.slots[at].take() {
+                Ok(Some(parsed)) => {
+                    has_moved = true;
+                    let now = *now.get_or_insert_with(Instant::now);
+                    self.record(at, parsed, now);
+                }
+                Ok(None) => break,
+                Err(Corrupt) => {
+                    self.doom(at, DoomReason::Corrupt);
+                    break;
+                }
+            }
+        }
+        if self.slots[at].phase == Phase::Starting && self.slots[at].lane.is_ready() {
+            self.slots[at].phase = Phase::Running;
+            self.slots[at].progress_at = *now.get_or_insert_with(Instant::now);
+            self.failed_starts = 0;
+            has_moved = true;
+        }
+        has_moved
+    }
+
+    fn record(&mut self, at: usize, parsed: Parsed, now: Instant) {
+        let slot = &mut self.slots[at];
+        if let Parsed::NotReady(payload) = parsed {
+            slot.not_ready = Some(match wire::decode::<Fault>(Bytes::Owned(payload)) {
+                Ok(fault) => failure_kind(fault).to_string(),
+                Err(e) => e,
+            });
+            return;
+        }
+        let Some(front) = slot.queue.front() else { return };
+        let (batch, pid) = (Arc::clone(&front.chunk.batch), slot.pid);
+        let (first, attempts) = (front.chunk.first + front.done as usize, front.chunk.attempts + 1);
+        let count = if let Parsed::Run { count, .. } = &parsed { *count } else { 1 };
+        let is_last = front.done + count >= front.chunk.count;
+        let bytes = if is_last { front.chunk.range.len() } else { 0 };
+        let time = slot.acknowledge(count, now);
+        let event = match parsed {
+            Parsed::Run { records, .. } => Event::Run { first, count, attempts, records },
+            Parsed::Large(payload) => Event::Large { index: first, attempts, payload },
+            Parsed::Fault(payload) | Parsed::NotReady(payload) => {
+                let kind = match wire::decode::<Fault>(Bytes::Owned(payload)) {
+                    Ok(fault) => failure_kind(fault),
+                    Err(message) => FailureKind::BadResult { message },
+                };
+                Event::Failed(Failure::new(Details {
+                    kind,
+                    index: first,
+                    attempts,
+                    worker_pid: Some(pid),
+                    elapsed: time,
+                    peak_rss_bytes: procession_os::process_usage(pid as i32).map(|u| u.peak_rss_bytes),
+                    stderr_tail: slot.stderr_text(),
+                }))
+            }
+        };
+        batch.pace.observe(count, time);
+        self.bytes = self.bytes.saturating_sub(bytes);
+        self.deliver(&batch, event, u64::from(count));
+    }
+
+    /// `count` items have got their outcome.
+    fn deliver(&mut self, batch: &Arc<Batch>, event: Event, count: u64) {
+        self.outstanding = self.outstanding.saturating_sub(count);
+        self.counts.add(&event, count);
+        self.has_news = true;
+        let mut state = batch.state();
+        self.effects.extend(state.hooks.drain(..).map(|hook| match hook {
+            Hook::Wake(waker) => Effect::Wake(waker),
+            Hook::Tell(f) => Effect::Tell(f),
+            Hook::Call(f) => Effect::Call(f, event.clone()),
+        }));
+        state.events.push(event);
+    }
+
+    /// An outcome that no worker was needed for.
+    pub fn deliver_local(&mut self, batch: &Arc<Batch>, event: Event) {
+        self.outstanding += 1;
+        self.deliver(batch, event, 1);
+    }
+
+    fn deliver_failures(&mut self, chunk: &Chunk, kind: &FailureKind) {
+        self.bytes = self.bytes.saturating_sub(chunk.range.len());
+        for event in chunk.fail(kind) {
+            self.deliver(&chunk.batch, event, 1);
+        }
+    }
+
+    /// Gives what waits to workers with room.
+    fn dispatch(&mut self, now: Instant) {
+        while let Some(chunk) = self.pending.front() {
+            let cancelled = chunk.batch.state().cancelled.clone();
+            if let Some(reason) = cancelled {
+                if let Some(chunk) = self.pending.pop_front() {
+                    self.deliver_failures(&chunk, &FailureKind::Cancelled { reason });
+                }
+                continue;
+            }
+            let Some(at) = self.best_slot(chunk) else { break };
+            let Some(mut chunk) = self.pending.pop_front() else { break };
+            if let Some(max) = self.settings.max_tasks_per_worker {
+                let left = max.saturating_sub(self.slots[at].given).max(1);
+                if u64::from(chunk.count) > left {
+                    let front = chunk.split_front(left as u32);
+                    self.pending.push_front(std::mem::replace(&mut chunk, front));
+                }
+            }
+            if self.slots[at].give(chunk, now).is_err() {
+                self.doom(at, DoomReason::Corrupt);
+            }
+            let slot = &mut self.slots[at];
+            if self.settings.max_tasks_per_worker.is_some_and(|max| slot.given >= max) {
+                slot.phase = Phase::Stopping;
+                if slot.send_plain(Frame::plain(FrameKind::Stop)).is_err() {
+                    self.doom(at, DoomReason::Corrupt);
+                }
+            }
+        }
+    }
+
+    /// The slot that should have the chunk next: an idle one, or else one whose worker will need it soonest.
+    fn best_slot(&self, chunk: &Chunk) -> Option<usize> {
+        let mut best = None;
+        for (at, slot) in self.slots.iter().enumerate() {
+            if !self.has_room(slot, chunk) {
+                continue;
+            }
+            if slot.queue.is_empty() && slot.phase == Phase::Running {
+                return Some(at);
+            }
+            let load = (slot.queue.len(), slot.phase == Phase::Starting);
+            if best.is_none_or(|(_, least)| load < least) {
+                best = Some((at, load));
+            }
+        }
+        best.map(|(at, _)| at)
+    }
+
+    fn has_room(&self, slot: &Slot, chunk: &Chunk) -> bool {
+        if !matches!(slot.phase, Phase::Running | Phase::Starting) || slot.is_sending() {
+            return false;
+        }
+        match slot.queue.len() {
+            0 => true,
+            _ if slot.phase == Phase::Starting || slot.lane.claimed().1 => false,
+            1 => slot.time_left().is_some_and(|left| left < AHEAD_ONE) && chunk.time().is_some_and(|t| t < AHEAD_ONE),
+            n => n < AHEAD_FRAMES && slot.time_left().is_some_and(|left| left < AHEAD),
+        }
+    }
+
+    /// How many more chunks of a batch could be given out at once.
+    pub fn appetite(&self, pace: Option<Duration>) -> usize {
+        let takers = |slot: &&Slot| {
+            matches!(slot.phase, Phase::Running | Phase::Starting)
+                && !slot.is_sending()
+                && (slot.queue.is_empty()
+                    || slot.queue.len() == 1
+                        && slot.phase == Phase::Running
+                        && pace.is_some_and(|p| p < AHEAD_ONE)
+                        && slot.time_left().is_some_and(|left| left < AHEAD_ONE))
+        };
+        self.slots.iter().filter(takers).count().saturating_sub(self.pending.len())
+    }
+
+    /// Takes work back from busy workers if others have nothing to do.
+    fn even_out(&mut self) {
+        if !self.pending.is_empty() || self.outstanding == 0 {
+            return;
+        }
+        let idle = self.slots.iter().filter(|s| s.phase == Phase::Running && s.queue.is_empty()).count();
+        if idle == 0 {
+            return;
+        }
+        let now = Instant::now();
+        let worth = |slot: &Slot| {
+            if slot.phase != Phase::Running || slot.is_sending() {
+                return None;
+            }
+            let waiting = slot.not_begun().filter(|&n| n > 0)?;
+            let pace = slot.queue.back()?.chunk.batch.pace.item()?;
+            let is_stuck = now.saturating_duration_since(slot.progress_at) > TICK;
+            let time = pace.saturating_mul(waiting.try_into().unwrap_or(u32::MAX));
+            (is_stuck || time > WORTH_TAKING).then_some(time)
+        };
+        let Some((_, at)) = self.slots.iter().enumerate().filter_map(|(at, s)| Some((worth(s)?, at))).max() else {
+            return;
+        };
+        let mut back = self.slots[at].revoke();
+        if self.slots[at].resume().is_err() {
+            self.doom(at, DoomReason::Corrupt);
+        }
+        // Its owner takes part in what is given out anew.
+        if let [whole] = back.as_mut_slice()
+            && whole.count > 1
+        {
+            let share = whole.count.div_ceil(idle as u32 + 1);
+            let mut parts = Vec::new();
+            while whole.count > share {
+                parts.push(whole.split_front(share));
+            }
+            parts.append(&mut back);
+            back = parts;
+        }
+        for chunk in back.into_iter().rev() {
+            self.pending.push_front(chunk);
+        }
+        self.dispatch(now);
+    }
+
+    /// Whether there is anything that [`Core::pump`] would collect.
+    pub fn has_results(&mut self) -> bool {
+        self.slots.iter_mut().any(|s| s.has_results() || s.phase == Phase::Starting && s.lane.is_ready())
+    }
+
+    /// How long somebody who waits may sleep before he looks by himself.
+    pub fn tick(&self) -> Option<Duration> {
+        let several = |s: &Slot| s.queue.len() > 1 || s.queue.front().is_some_and(|f| f.chunk.count - f.done > 1);
+        self.slots.iter().any(several).then_some(TICK)
+    }
+
+    // ---------------------------------------------------------------- cancelling
+
+    /// Drops what has not begun of a batch; with `kill` also ends the workers that run an item of it.
+    pub fn cancel(&mut self, batch: &Arc<Batch>, reason: &str, kill: bool) {
+        batch.state().cancelled = Some(reason.to_string());
+        let kind = FailureKind::Cancelled { reason: reason.to_string() };
+        let is_of = |chunk: &Chunk| Arc::ptr_eq(&chunk.batch, batch);
+        let mut dropped = Vec::new();
+        self.pending.retain(|chunk| {
+            !is_of(chunk) || {
+                dropped.push(chunk.clone());
+                false
+            }
+        });
+        self.delayed.retain(|(_, chunk)| {
+            !is_of(chunk) || {
+                dropped.push(chunk.clone());
+                false
+            }
+        });
+        for at in 0..self.slots.len() {
+            self.collect(at, &mut None);
+            let slot = &mut self.slots[at];
+            if !matches!(slot.phase, Phase::Running | Phase::Starting | Phase::Stopping)
+                || !slot.queue.iter().any(|f| is_of(&f.chunk))
+            {
+                continue;
+            }
+            let runs_it = slot.queue.front().is_some_and(|f| is_of(&f.chunk));
+            if slot.lane.claimed().1 || slot.phase == Phase::Stopping {
+                // Being told to resume or to stop: what it has stays with it.
+                if kill && runs_it {
+                    self.doom(at, DoomReason::Cancelled(reason.to_string()));
+                }
+                continue;
+            }
+            let back = slot.revoke();
+            let still_runs = slot.queue.front().is_some_and(|f| is_of(&f.chunk));
+            for chunk in back.into_iter().rev() {
+                if is_of(&chunk) { dropped.push(chunk) } else { self.pending.push_front(chunk) }
+            }
+            if kill && still_runs {
+                self.doom(at, DoomReason::Cancelled(reason.to_string()));
+            } else if self.slots[at].resume().is_err() {
+                self.doom(at, DoomReason::Corrupt);
+            }
+        }
+        for chunk in dropped {
+            self.deliver_failures(&chunk, &kind);
+        }
+        self.dispatch(Instant::now());
+    }
+
+    /// Ends everything that has no outcome yet with the same failure.
+    pub fn fail_all(&mut self, reason: &str) {
+        let kind = FailureKind::Cancelled { reason: reason.to_string() };
+        let mut chunks: Vec<Chunk> = self.pending.drain(..).collect();
+        chunks.extend(self.delayed.drain(..).map(|(_, chunk)| chunk));
+        for slot in &mut self.slots {
+            for InFlight { mut chunk, done, .. } in slot.queue.drain(..) {
+                chunk.split_front(done);
+                chunks.push(chunk);
+            }
+        }
+        for chunk in &chunks {
+            self.deliver_failures(chunk, &kind);
+        }
+    }
+
+    // ---------------------------------------------------------------- workers
+
+    /// Starts a worker in every empty slot whose time has come.
+    pub fn start_workers(&mut self, now: Instant) {
+        if matches!(self.stage, Stage::Ending | Stage::Broken(_)) {
+            return;
+        }
+        for at in 0..self.slots.len() {
+            if matches!(self.slots[at].phase, Phase::Empty(when) if when <= now)
+                && let Err(e) = self.start_worker(at)
+            {
+                self.start_failed(at, &e.to_string());
+            }
+            // There may be room now for what somebody waits to hand over.
+            self.has_news |= self.slots[at].phase == Phase::Starting;
+        }
+        self.dispatch(now);
+    }
+
+    fn start_worker(&mut self, at: usize) -> io::Result<()> {
+        let lease = match &self.lease {
+            Some(lease) => lease,
+            None => {
+                let lease = Lease::open()?;
+                self.poller.add(&lease, ON_LEASE)?;
+                self.lease.insert(lease)
+            }
+        };
+        let slot = &mut self.slots[at];
+        slot.renew();
+        slot.worker_id = self.next_worker_id;
+        self.next_worker_id += 1;
+        let (stderr, stderr_end) = io::pipe()?;
+        procession_os::set_nonblocking(&stderr)?;
+        self.poller.add(&stderr, slot.worker_id)?;
+        slot.stderr = Some(stderr);
+        let first = match &self.settings.initializer {
+            Some(init) => {
+                let frame =
+                    Frame { call: init.call, len: init.argument.len() as u64, ..Frame::plain(FrameKind::Initialize) };
+                slot.send(frame, Arc::clone(&init.argument), 0..init.argument.len())
+            }
+            None => slot.send_plain(Frame::plain(FrameKind::Resume)),
+        };
+        first.map_err(|Corrupt| io::Error::other("its memory was changed while it had none"))?;
+        let request = Request::Start {
+            id: slot.worker_id,
+            name: format!("{}-{at}", self.settings.name),
+            method: self.settings.method,
+            role: Role::PoolWorker,
+        };
+        lease.send(&request, &[slot.lane_fd(), self.bell_fd.as_fd(), self.event.as_fd(), stderr_end.as_fd()])?;
+        slot.phase = Phase::Starting;
+        Ok(())
+    }
+
+    /// What arrived from the supervisor.
+    pub fn on_lease_event(&mut self, event: supervisor::Event) {
+        match event {
+            supervisor::Event::Notice(Notice::Started { id, pid }, pidfd) => {
+                if let Some(slot) = self.slots.iter_mut().find(|s| s.worker_id == id) {
+                    (slot.pid, slot.pidfd) = (pid as u32, pidfd);
+                }
+            }
+            supervisor::Event::Notice(Notice::NotStarted { id, cause }, _) => {
+                if let Some(at) = self.slots.iter().position(|s| s.worker_id == id) {
+                    self.take_back(at);
+                    self.start_failed(at, &cause);
+                }
+            }
+            supervisor::Event::Notice(Notice::Exited { id, end }, _) => {
+                if let Some(at) = self.slots.iter().position(|s| s.worker_id == id) {
+                    self.worker_ended(at, end);
+                }
+            }
+            supervisor::Event::Lost => self.supervisor_lost(),
+        }
+    }
+
+    /// The supervisor died, and so its workers do; a new one is started with the next worker.
+    fn supervisor_lost(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            self.poller.remove(&lease);
+        }
+        for at in 0..self.slots.len() {
+            if matches!(self.slots[at].phase, Phase::Empty(_) | Phase::Gone) {
+                continue;
+            }
+            match &self.slots[at].pidfd {
+                Some(pidfd) => {
+                    procession_os::kill_pidfd(pidfd.as_fd());
+                    let _ = procession_os::readable(pidfd, None);
+                }
+                // It may be starting still, where nobody can see it: its memory is not used again.
+                None => {
+                    if let (Ok(fresh), old) = (Slot::new(), &mut self.slots[at]) {
+                        (old.lane, old.lane_fd) = (fresh.lane, fresh.lane_fd);
+                    }
+                }
+            }
+            self.worker_ended(at, End { status: SIGKILL, peak_rss_bytes: 0, cpu: Duration::ZERO });
+        }
+    }
+
+    fn worker_ended(&mut self, at: usize, end: End) {
+        let now = Instant::now();
+        self.collect(at, &mut Some(now));
+        self.read_stderr(at);
+        if let Some(pipe) = self.slots[at].stderr.take() {
+            self.poller.remove(&pipe);
+        }
+        self.counts.ended_cpu += end.cpu;
+        let slot = &mut self.slots[at];
+        let was_ready = slot.lane.is_ready();
+        let was_expected = slot.phase == Phase::Stopping && slot.queue.is_empty();
+        let begun = slot.lane.claimed().0.clamp(slot.acked_seq, slot.acked_seq + 1);
+        let back = slot.withdraw(begun);
+        let is_meant = slot.doom.as_ref().is_none_or(|doom| doom.seq == slot.acked_seq);
+        // What is left in the queue is the one item that ran.
+        let running = slot.queue.pop_front().map(|mut f| {
+            f.chunk.split_front(f.done);
+            f.chunk
+        });
+        for chunk in back.into_iter().rev() {
+            self.pending.push_front(chunk);
+        }
+        match running {
+            Some(chunk) if is_meant => self.lost_task(at, chunk, end, now),
+            // It began in the moment in which its worker was killed for the task before.
+            Some(chunk) => self.pending.push_front(chunk),
+            None => {}
+        }
+        if !was_ready && self.slots[at].doom.is_none() {
+            let slot = &self.slots[at];
+            let status = describe(end);
+            let cause = match (&slot.not_ready, slot.stderr_text().trim()) {
+                (Some(fault), _) => format!("its initializer failed: {fault}"),
+                (None, "") => format!("it ended before its first task ({status})"),
+                (None, stderr) => format!("it ended before its first task ({status}), and said: {stderr}"),
+            };
+            self.start_failed(at, &cause);
+            return;
+        }
+        self.slots[at].phase = if self.stage == Stage::Ending { Phase::Gone } else { Phase::Empty(now) };
+        if !was_expected {
+            self.death(now);
+        }
+        self.start_workers(now);
+    }
+
+    /// A worker ended in the middle of a task.
+    fn lost_task(&mut self, at: usize, mut chunk: Chunk, end: End, now: Instant) {
+        let slot = &self.slots[at];
+        let kind = match slot.doom.as_ref().map(|d| &d.reason) {
+            Some(DoomReason::TimedOut(limit)) => FailureKind::TimedOut { limit: *limit },
+            Some(DoomReason::Cancelled(reason)) => FailureKind::Cancelled { reason: reason.clone() },
+            _ => {
+                use std::os::unix::process::ExitStatusExt;
+                let status = end.exit_status();
+                FailureKind::Crashed {
+                    exit_code: status.code(),
+                    signal: status.signal(),
+                    core_dumped: status.core_dumped(),
+                }
+            }
+        };
+        chunk.attempts += 1;
+        let may_retry = chunk.attempts <= self.settings.retries && !chunk.batch.is_cancelled();
+        if may_retry && !matches!(kind, FailureKind::Cancelled { .. }) {
+            self.counts.retried += 1;
+            let wait = self.settings.backoff.saturating_mul(1 << (chunk.attempts - 1).min(16));
+            self.delayed.push((now + wait.min(self.settings.max_backoff), chunk));
+            return;
+        }
+        let failure = Failure::new(Details {
+            kind,
+            index: chunk.first,
+            attempts: chunk.attempts,
+            worker_pid: Some(slot.pid),
+            elapsed: now.saturating_duration_since(slot.progress_at),
+            peak_rss_bytes: Some(end.peak_rss_bytes).filter(|&b| b > 0),
+            stderr_tail: slot.stderr_text(),
+        });
+        self.bytes = self.bytes.saturating_sub(chunk.range.len());
+        self.deliver(&chunk.batch, Event::Failed(failure), 1);
+    }
+
+    /// Puts what a slot was given, and nothing of which has begun, back to what waits.
+    fn take_back(&mut self, at: usize) {
+        for chunk in self.slots[at].withdraw(0).into_iter().rev() {
+            self.pending.push_front(chunk);
+        }
+    }
+
+    fn start_failed(&mut self, at: usize, cause: &str) {
+        self.failed_starts += 1;
+        let wait = Duration::from_millis(10) * (1 << self.failed_starts.min(6));
+        self.slots[at].phase =
+            if self.stage == Stage::Ending { Phase::Gone } else { Phase::Empty(Instant::now() + wait) };
+        let is_served = self.slots.iter().any(|s| s.phase == Phase::Running);
+        if self.failed_starts >= MAX_FAILED_STARTS && !is_served {
+            self.give_up(format!("failed to start a worker {} times in a row: {cause}", self.failed_starts));
+        }
+    }
+
+    /// A worker died that should not have.
+    fn death(&mut self, now: Instant) {
+        let Some((max, period)) = self.settings.restart_intensity else { return };
+        self.deaths.push_back(now);
+        while self.deaths.front().is_some_and(|&t| now.saturating_duration_since(t) > period) {
+            self.deaths.pop_front();
+        }
+        if self.deaths.len() > max as usize {
+            self.give_up(format!("more than {max} workers died within {period:?}"));
+        }
+    }
+
+    fn give_up(&mut self, why: String) {
+        self.fail_all(&why);
+        self.stage = Stage::Broken(why);
+        self.has_news = true;
+        if let Some(lease) = &self.lease {
+            lease.finish();
+        }
+    }
+
+    /// Ends the worker of a slot, and nothing that it has not begun. The item that runs gets `reason`.
+    pub fn doom(&mut self, at: usize, reason: DoomReason) {
+        let is_corrupt = matches!(reason, DoomReason::Corrupt);
+        let slot = &mut self.slots[at];
+        if slot.doom.is_some() || matches!(slot.phase, Phase::Empty(_) | Phase::Gone) {
+            return;
+        }
+        slot.phase = Phase::Doomed;
+        let grace = if is_corrupt { Duration::ZERO } else { self.settings.grace };
+        slot.doom = Some(Doom { reason, seq: slot.acked_seq, kill_at: Some(Instant::now() + grace) });
+        let signal = if grace.is_zero() { SIGKILL } else { SIGTERM };
+        let id = slot.worker_id;
+        self.signal(at, id, signal);
+        self.event.raise();
+    }
+
+    fn signal(&mut self, at: usize, id: u64, signal: i32) {
+        let sent = self.lease.as_ref().is_some_and(|l| l.send(&Request::Signal { id, signal }, &[]).is_ok());
+        if let (false, Some(pidfd)) = (sent, &self.slots[at].pidfd) {
+            procession_os::kill_pidfd(pidfd.as_fd());
+        }
+    }
+
+    /// Does what is due, and tells when to look again.
+    pub fn on_clock(&mut self, now: Instant) -> Option<Duration> {
+        let mut next: Option<Instant> = None;
+        let mut at_latest = |when: Instant| next = Some(next.map_or(when, |n| n.min(when)));
+        // Retries.
+        let (due, later) = std::mem::take(&mut self.delayed).into_iter().partition(|(when, _)| *when <= now);
+        self.delayed = later;
+        let due: Vec<(Instant, Chunk)> = due;
+        self.pending.extend(due.into_iter().map(|(_, chunk)| chunk));
+        self.delayed.iter().for_each(|(when, _)| at_latest(*when));
+        // Tasks that take too long.
+        if let Some(limit) = self.settings.timeout {
+            for at in 0..self.slots.len() {
+                self.collect(at, &mut None);
+                let slot = &self.slots[at];
+                if slot.queue.is_empty() || !matches!(slot.phase, Phase::Running | Phase::Stopping) {
+                    continue;
+                }
+                let ends = slot.progress_at + limit;
+                if ends <= now { self.time_out(at, limit) } else { at_latest(ends.min(now + limit / 4)) }
+            }
+            self.is_ticking = self.outstanding > 0;
+            if self.is_ticking {
+                at_latest(now + (limit / 4).clamp(Duration::from_millis(1), Duration::from_millis(100)));
+            }
+        }
+        // Workers that did not end when asked to.
+        for at in 0..self.slots.len() {
+            let Some(Doom { kill_at, .. }) = &mut self.slots[at].doom else { continue };
+            match *kill_at {
+                Some(when) if when <= now => {
+                    *kill_at = None;
+                    let id = self.slots[at].worker_id;
+                    self.signal(at, id, SIGKILL);
+                }
+                Some(when) => at_latest(when),
+                None => {}
+            }
+        }
+        self.start_workers(now);
+        for slot in &self.slots {
+            if let Phase::Empty(when) = slot.phase {
+                at_latest(when.max(now + Duration::from_millis(1)));
+            }
+        }
+        let due = next.map(|when| when.saturating_duration_since(now));
+        let tick = if self.is_driven || self.outstanding == 0 { None } else { self.tick() };
+        due.into_iter().chain(tick).min()
+    }
+
+    fn time_out(&mut self, at: usize, limit: Duration) {
+        let slot = &mut self.slots[at];
+        let (begun, is_revoked) = slot.lane.claimed();
+        if is_revoked {
+            // What it has not begun was taken back before; it will be told to go on after the item that runs.
+            if begun > slot.acked_seq {
+                self.doom(at, DoomReason::TimedOut(limit));
+            }
+            return;
+        }
+        let back = slot.revoke();
+        // Nothing runs if it has answered in this very moment.
+        let runs = !slot.queue.is_empty();
+        for chunk in back.into_iter().rev() {
+            self.pending.push_front(chunk);
+        }
+        if runs {
+            self.doom(at, DoomReason::TimedOut(limit));
+        } else if self.slots[at].resume().is_err() {
+            self.doom(at, DoomReason::Corrupt);
+        }
+    }
+
+    /// Passes on what a worker wrote to its standard error.
+    pub fn read_stderr(&mut self, at: usize) {
+        let mut text = Vec::new();
+        let is_open = self.slots[at].read_stderr(&mut text);
+        if !is_open && let Some(pipe) = self.slots[at].stderr.take() {
+            self.poller.remove(&pipe);
+        }
+        if !text.is_empty() {
+            use std::io::Write;
+            // There is nobody to tell that standard error is closed.
+            let _ = io::stderr().write_all(&text);
+        }
+    }
+
+    // ---------------------------------------------------------------- sleeping
+
+    /// Leaves the lanes to the engine until somebody drives again.
+    pub fn hand_over(&mut self) {
+        if self.is_driven {
+            return;
+        }
+        if self.outstanding == 0 {
+            POOL_BELL.awake(&*self.bell);
+            return;
+        }
+        POOL_BELL.prepare(&*self.bell, mode::EVENT);
+        if self.has_results() {
+            self.event.raise();
+        }
+    }
+
+    /// Whether all is done that a closed pool has to do.
+    pub fn is_finished(&self) -> bool {
+        match &self.stage {
+            Stage::Open => false,
+            Stage::Closed => self.outstanding == 0,
+            Stage::Ending | Stage::Broken(_) => true,
+        }
+    }
+}
+
+pub(crate) fn failure_kind(fault: Fault) -> FailureKind {
+    match fault {
+        Fault::Failed(message) => FailureKind::Failed { message },
+        Fault::Panicked { message, location, backtrace } => FailureKind::Panicked { message, location, backtrace },
+        Fault::BadArgument(message) => FailureKind::BadArgument { message },
+        Fault::BadResult(message) => FailureKind::BadResult { message },
+    }
+}
+
+fn describe(end: End) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    let status = end.exit_status();
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (_, Some(signal)) => format!("signal {signal}, {}", crate::outcome::signal_name(signal)),
+        _ => "no status".to_string(),
+    }
+}

@@ -1,0 +1,92 @@
+//! A pool without workers: tasks run at once, in the thread that submits them. For tests and debugging.
+//!
+//! Arguments and results are encoded and decoded as on their way to a worker, so what works here works there.
+
+use std::any::Any;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::batch::{Chunk, Event};
+use super::settings::Settings;
+use super::shared::Shared;
+use crate::outcome::Details;
+use crate::wire::{self, Bytes, Fault, Frame, FrameKind, RecordKind};
+use crate::worker::{self, Link, Tasks};
+use crate::{Error, ErrorKind, Failure, FailureKind};
+
+/// What the initializer returned.
+pub(crate) struct State(Option<&'static (dyn Any + Send + Sync)>);
+
+/// Records, kept in order.
+#[derive(Clone, Default)]
+struct Kept(Arc<Mutex<Vec<(RecordKind, Vec<u8>)>>>);
+
+impl Kept {
+    fn take(&self) -> Vec<(RecordKind, Vec<u8>)> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Link for Kept {
+    fn claim(&mut self, _seq: u64) -> bool {
+        true
+    }
+
+    fn publish(&mut self, kind: RecordKind, payload: &[u8], _is_last: bool) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((kind, payload.to_vec()));
+    }
+}
+
+impl State {
+    pub fn new(settings: &Settings) -> Result<State, Error> {
+        worker::catch_panics();
+        let Some(init) = &settings.initializer else { return Ok(State(None)) };
+        let kept = Kept::default();
+        let mut tasks = Tasks::new(Box::new(kept.clone()));
+        let frame = Frame { call: init.call, count: 1, ..Frame::plain(FrameKind::Initialize) };
+        let broken = |why: String| Error::new(ErrorKind::Broken, format!("failed to start the pool: {why}"));
+        tasks.handle(frame, init.argument.to_vec()).map_err(|e| broken(e.to_string()))?;
+        match kept.take().pop() {
+            Some((_, fault)) => {
+                let fault = wire::decode::<Fault>(Bytes::Owned(fault)).map_err(broken)?;
+                Err(broken(format!("its initializer failed: {}", super::core::failure_kind(fault))))
+            }
+            None => Ok(State(tasks.state())),
+        }
+    }
+
+    /// Runs all items of a chunk.
+    pub fn run(&self, shared: &Shared, chunk: Chunk) {
+        let kept = Kept::default();
+        let mut tasks = Tasks::new(Box::new(kept.clone()));
+        tasks.set_state(self.0);
+        let context = chunk.batch.context.as_ref();
+        let kind = if chunk.is_single { FrameKind::Single } else { FrameKind::Chunk };
+        let frame = Frame {
+            call: chunk.batch.call,
+            count: chunk.count,
+            context: context.map_or(0, |c| c.id),
+            ..Frame::plain(kind)
+        };
+        if let Some(context) = context {
+            let frame = Frame { context: context.id, ..Frame::plain(FrameKind::Context) };
+            let _ = tasks.handle(frame, context.bytes.to_vec());
+        }
+        // It fails only for a call of another program, and this one made the call.
+        let _ = tasks.handle(frame, chunk.payload[chunk.range.clone()].to_vec());
+        let mut core = shared.lock();
+        for (index, (kind, payload)) in (chunk.first..).zip(kept.take()) {
+            let attempts = chunk.attempts + 1;
+            let event = if kind == RecordKind::Done {
+                Event::Large { index, attempts, payload }
+            } else {
+                let kind = match wire::decode::<Fault>(Bytes::Owned(payload)) {
+                    Ok(fault) => super::core::failure_kind(fault),
+                    Err(message) => FailureKind::BadResult { message },
+                };
+                Event::Failed(Failure::new(Details { attempts, ..Details::of(kind, index) }))
+            };
+            core.deliver_local(&chunk.batch, event);
+        }
+        shared.release(core);
+    }
+}

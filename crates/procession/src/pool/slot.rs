@@ -1,0 +1,435 @@
+//! One place for a worker: the program's side of a lane, and what is known of the worker that has it now.
+
+use std::collections::{HashSet, VecDeque};
+use std::io::{self, PipeReader, Read};
+use std::ops::Range;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use procession_os::Segment;
+
+use super::batch::Chunk;
+use crate::lane::{Lane, RESULTS, TASKS, WORKER_BELL};
+use crate::ring::{Consumer, Corrupt, Producer};
+use crate::wire::{self, FRAME_HEADER, Frame, FrameKind, RecordKind};
+
+/// Results from this size on get memory of their own.
+const LARGE: usize = 64 * 1024;
+/// How much of a worker's standard error is kept.
+const STDERR_TAIL: usize = 4096;
+
+pub(crate) struct Slot {
+    pub lane: Lane,
+    pub lane_fd: OwnedFd,
+    tasks: Producer,
+    results: Consumer,
+    /// Frames that did not fit into the ring yet.
+    outgoing: VecDeque<Outgoing>,
+    incoming: Incoming,
+    /// What the worker has been given and not answered, oldest first.
+    pub queue: VecDeque<InFlight>,
+    /// Number of the next item to be given.
+    pub next_seq: u64,
+    /// Number of the next item to be answered.
+    pub acked_seq: u64,
+    pub phase: Phase,
+    /// Tells this worker from the ones before it, among all of the pool.
+    pub worker_id: u64,
+    pub pid: u32,
+    pub pidfd: Option<OwnedFd>,
+    pub stderr: Option<PipeReader>,
+    pub stderr_tail: VecDeque<u8>,
+    /// Tasks given to this worker.
+    pub given: u64,
+    pub contexts: HashSet<u64>,
+    /// When the item that runs began, as seen from here: never before it really did.
+    pub progress_at: Instant,
+    pub doom: Option<Doom>,
+    /// What a worker whose initializer failed has said.
+    pub not_ready: Option<String>,
+}
+
+/// The life of a worker, as its slot sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// There is none; one is to be started at that time.
+    Empty(Instant),
+    /// Asked for. It may be given tasks: they wait in the lane.
+    Starting,
+    /// It has taken its first frame.
+    Running,
+    /// Told to end after the tasks that it has.
+    Stopping,
+    /// To be killed, or killed but not yet known to be dead.
+    Doomed,
+    /// Gone for good: the pool ends.
+    Gone,
+}
+
+/// Why a worker is killed by its pool.
+#[derive(Debug, Clone)]
+pub(crate) struct Doom {
+    pub reason: DoomReason,
+    /// Number of the item that it is meant for.
+    pub seq: u64,
+    /// When SIGTERM is followed by SIGKILL.
+    pub kill_at: Option<Instant>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum DoomReason {
+    TimedOut(Duration),
+    Cancelled(String),
+    /// It broke the protocol.
+    Corrupt,
+}
+
+pub(crate) struct InFlight {
+    pub chunk: Chunk,
+    pub first_seq: u64,
+    pub done: u32,
+}
+
+struct Outgoing {
+    header: [u8; FRAME_HEADER],
+    payload: Arc<Vec<u8>>,
+    range: Range<usize>,
+    sent: usize,
+}
+
+#[derive(Default)]
+struct Incoming {
+    /// Records, the last one perhaps incomplete.
+    bytes: Vec<u8>,
+    large: Option<Large>,
+}
+
+struct Large {
+    kind: RecordKind,
+    len: usize,
+    payload: Vec<u8>,
+}
+
+/// What a look into the results' ring gave.
+pub(crate) enum Parsed {
+    /// `count` results of done items, as records.
+    Run {
+        count: u32,
+        records: Vec<u8>,
+    },
+    /// One done item.
+    Large(Vec<u8>),
+    Fault(Vec<u8>),
+    NotReady(Vec<u8>),
+}
+
+impl Slot {
+    pub fn new() -> io::Result<Slot> {
+        let (memory, lane_fd) = Segment::create("procession-lane", Lane::BYTES)?;
+        Ok(Slot {
+            lane: Lane { memory },
+            lane_fd,
+            tasks: Producer::new(TASKS),
+            results: Consumer::new(RESULTS),
+            outgoing: VecDeque::new(),
+            incoming: Incoming::default(),
+            queue: VecDeque::new(),
+            next_seq: 0,
+            acked_seq: 0,
+            phase: Phase::Empty(Instant::now()),
+            worker_id: 0,
+            pid: 0,
+            pidfd: None,
+            stderr: None,
+            stderr_tail: VecDeque::new(),
+            given: 0,
+            contexts: HashSet::new(),
+            progress_at: Instant::now(),
+            doom: None,
+            not_ready: None,
+        })
+    }
+
+    /// Makes room for another worker. The one before must be dead.
+    pub fn renew(&mut self) {
+        self.lane.reset();
+        self.tasks = Producer::new(TASKS);
+        self.results = Consumer::new(RESULTS);
+        self.outgoing.clear();
+        self.incoming = Incoming::default();
+        self.queue.clear();
+        (self.next_seq, self.acked_seq, self.given) = (0, 0, 0);
+        (self.pid, self.pidfd, self.stderr, self.doom, self.not_ready) = (0, None, None, None, None);
+        self.stderr_tail.clear();
+        self.contexts.clear();
+        self.progress_at = Instant::now();
+    }
+
+    /// Whether frames wait for room in the ring.
+    pub fn is_sending(&self) -> bool {
+        !self.outgoing.is_empty()
+    }
+
+    /// Sends a frame that is only a header.
+    pub fn send_plain(&mut self, frame: Frame) -> Result<(), Corrupt> {
+        self.send(frame, Arc::default(), 0..0)
+    }
+
+    /// Sends a frame: into the ring, or as far as there is room.
+    pub fn send(&mut self, frame: Frame, payload: Arc<Vec<u8>>, range: Range<usize>) -> Result<(), Corrupt> {
+        let header = frame.to_bytes();
+        let memory = &self.lane.memory;
+        let len = FRAME_HEADER + range.len();
+        if self.outgoing.is_empty() && self.tasks.room(memory, len)? >= len {
+            self.tasks.stage(memory, &header);
+            self.tasks.stage(memory, &payload[range]);
+            self.tasks.publish(memory);
+            WORKER_BELL.ring(memory);
+            return Ok(());
+        }
+        self.outgoing.push_back(Outgoing { header, payload, range, sent: 0 });
+        self.send_more()
+    }
+
+    /// Goes on with frames that did not fit.
+    pub fn send_more(&mut self) -> Result<(), Corrupt> {
+        let memory = &self.lane.memory;
+        let mut has_asked = false;
+        while let Some(frame) = self.outgoing.front_mut() {
+            let room = self.tasks.room(memory, TASKS.capacity / 4)?;
+            if room == 0 {
+                if has_asked {
+                    return Ok(());
+                }
+                // Ask first, then look again: the worker looks for the wish after it has made room.
+                self.lane.set_wants_room(true);
+                has_asked = true;
+                continue;
+            }
+            let bytes = match frame.sent.checked_sub(FRAME_HEADER) {
+                None => &frame.header[frame.sent..],
+                Some(sent) => &frame.payload[frame.range.start + sent..frame.range.end],
+            };
+            let now = bytes.len().min(room);
+            self.tasks.stage(memory, &bytes[..now]);
+            self.tasks.publish(memory);
+            WORKER_BELL.ring(memory);
+            frame.sent += now;
+            if frame.sent == FRAME_HEADER + frame.range.len() {
+                self.outgoing.pop_front();
+            }
+        }
+        self.lane.set_wants_room(false);
+        Ok(())
+    }
+
+    /// Gives the worker a chunk.
+    pub fn give(&mut self, chunk: Chunk, now: Instant) -> Result<(), Corrupt> {
+        if let Some(context) = &chunk.batch.context
+            && self.contexts.insert(context.id)
+        {
+            let len = context.bytes.len();
+            let frame = Frame { len: len as u64, context: context.id, ..Frame::plain(FrameKind::Context) };
+            self.send(frame, Arc::clone(&context.bytes), 0..len)?;
+        }
+        if self.queue.is_empty() {
+            self.progress_at = now;
+        }
+        let frame = Frame {
+            kind: if chunk.is_single { FrameKind::Single } else { FrameKind::Chunk },
+            count: chunk.count,
+            len: chunk.range.len() as u64,
+            call: chunk.batch.call,
+            context: chunk.batch.context.as_ref().map_or(0, |c| c.id),
+            seq: self.next_seq,
+        };
+        let (payload, range) = (Arc::clone(&chunk.payload), chunk.range.clone());
+        self.given += u64::from(chunk.count);
+        self.queue.push_back(InFlight { first_seq: self.next_seq, done: 0, chunk });
+        self.next_seq += u64::from(self.queue.back().map_or(0, |f| f.chunk.count));
+        self.send(frame, payload, range)
+    }
+
+    /// Whether there is something to [`take`](Slot::take).
+    pub fn has_results(&mut self) -> bool {
+        self.results.available(&self.lane.memory) != Ok(0)
+    }
+
+    /// Takes the next results, if any have come. Never more items than the oldest chunk has open.
+    pub fn take(&mut self) -> Result<Option<Parsed>, Corrupt> {
+        loop {
+            if let Some(large) = &mut self.incoming.large {
+                let left = large.len - large.payload.len();
+                if left == 0 {
+                    let Some(Large { kind, payload, .. }) = self.incoming.large.take() else { return Err(Corrupt) };
+                    return Ok(Some(match kind {
+                        RecordKind::Done => Parsed::Large(payload),
+                        RecordKind::Fault => Parsed::Fault(payload),
+                        RecordKind::NotReady => Parsed::NotReady(payload),
+                    }));
+                }
+                let available = self.results.available(&self.lane.memory)?;
+                if available == 0 {
+                    return Ok(None);
+                }
+                self.results.take(&self.lane.memory, available.min(left), &mut large.payload);
+                WORKER_BELL.ring(&self.lane.memory);
+                continue;
+            }
+            if let Some(parsed) = self.parse()? {
+                return Ok(Some(parsed));
+            }
+            if self.incoming.large.is_some() {
+                continue;
+            }
+            let available = self.results.available(&self.lane.memory)?;
+            if available == 0 {
+                return Ok(None);
+            }
+            self.results.take(&self.lane.memory, available, &mut self.incoming.bytes);
+            WORKER_BELL.ring(&self.lane.memory);
+        }
+    }
+
+    /// Parses what has come: a run of done items, or one other record.
+    fn parse(&mut self) -> Result<Option<Parsed>, Corrupt> {
+        let bytes = &self.incoming.bytes;
+        let open = self.queue.front().map_or(0, |f| f.chunk.count - f.done);
+        let (mut at, mut count) = (0, 0);
+        while count < open.max(1) {
+            let Some((header, prefix)) = bytes.get(at..).and_then(wire::get_varint) else { break };
+            let (kind, len) = RecordKind::parse(header).ok_or(Corrupt)?;
+            if kind != RecordKind::NotReady && open == 0 {
+                return Err(Corrupt);
+            }
+            let start = at + prefix;
+            let is_complete = bytes.len() - start >= len;
+            if kind == RecordKind::Done && is_complete && len < LARGE {
+                at = start + len;
+                count += 1;
+                continue;
+            }
+            if count > 0 {
+                break;
+            }
+            if !is_complete && len < LARGE {
+                break;
+            }
+            // The record gets memory of its own: from a hostile worker no more at once than this.
+            let mut payload = Vec::new();
+            payload.try_reserve(len.min(1 << 30)).map_err(|_| Corrupt)?;
+            if len >= 4 << 20 {
+                procession_os::advise_huge_pages(&mut payload);
+            }
+            let here = (bytes.len() - start).min(len);
+            payload.extend_from_slice(&bytes[start..start + here]);
+            self.incoming.bytes.drain(..start + here);
+            self.incoming.large = Some(Large { kind, len, payload });
+            return Ok(None);
+        }
+        if count == 0 {
+            return Ok(None);
+        }
+        let records = if at == bytes.len() {
+            std::mem::take(&mut self.incoming.bytes)
+        } else {
+            self.incoming.bytes.drain(..at).collect()
+        };
+        Ok(Some(Parsed::Run { count, records }))
+    }
+
+    /// `count` items of the oldest chunk are answered. Returns how long they took together, as seen from here.
+    pub fn acknowledge(&mut self, count: u32, now: Instant) -> Duration {
+        self.acked_seq += u64::from(count);
+        if let Some(front) = self.queue.front_mut() {
+            front.done += count;
+            if front.done >= front.chunk.count {
+                self.queue.pop_front();
+            }
+        }
+        let time = now.saturating_duration_since(self.progress_at);
+        self.progress_at = now;
+        time
+    }
+
+    /// Takes back the items that have not begun: as chunks, in order.
+    pub fn revoke(&mut self) -> Vec<Chunk> {
+        // A broken worker may have written anything; what is answered has begun, and nothing beyond what was given.
+        let begun = self.lane.revoke().clamp(self.acked_seq, self.next_seq);
+        let back = self.withdraw(begun);
+        // The numbers are given out again: items of the frames before the next Resume cannot be begun with them.
+        self.next_seq = begun;
+        back
+    }
+
+    /// Takes the items from number `begun` on out of the queue.
+    pub fn withdraw(&mut self, begun: u64) -> Vec<Chunk> {
+        let mut back = VecDeque::new();
+        while let Some(last) = self.queue.back_mut() {
+            if last.first_seq + u64::from(last.chunk.count) <= begun {
+                break;
+            }
+            let keep = begun.saturating_sub(last.first_seq) as u32;
+            if keep == 0 {
+                back.extend(self.queue.pop_back().map(|f| f.chunk));
+            } else {
+                let kept = last.chunk.split_front(keep);
+                back.push_back(std::mem::replace(&mut last.chunk, kept));
+                if last.done >= last.chunk.count {
+                    self.queue.pop_back();
+                }
+                break;
+            }
+        }
+        self.given = self.given.saturating_sub(back.iter().map(|c| u64::from(c.count)).sum());
+        back.into_iter().rev().collect()
+    }
+
+    /// Lets the worker begin items again after [`Slot::revoke`].
+    pub fn resume(&mut self) -> Result<(), Corrupt> {
+        self.send_plain(Frame { seq: self.next_seq, ..Frame::plain(FrameKind::Resume) })
+    }
+
+    /// How many of its items have not begun. None while earlier ones are being taken back.
+    pub fn not_begun(&self) -> Option<u64> {
+        let (begun, is_revoked) = self.lane.claimed();
+        (!is_revoked).then(|| self.next_seq.saturating_sub(begun.max(self.acked_seq)))
+    }
+
+    /// How long what it has should still take; None if unknown.
+    pub fn time_left(&self) -> Option<Duration> {
+        self.queue.iter().map(|f| Some(f.chunk.batch.pace.item()? * (f.chunk.count - f.done))).sum()
+    }
+
+    /// Reads what the worker wrote to its standard error. False at its end.
+    pub fn read_stderr(&mut self, out: &mut Vec<u8>) -> bool {
+        let Some(pipe) = &mut self.stderr else { return false };
+        let mut buffer = [0; 4096];
+        // A flood must not keep us here.
+        for _ in 0..16 {
+            match pipe.read(&mut buffer) {
+                Ok(0) => return false,
+                Ok(n) => {
+                    out.extend_from_slice(&buffer[..n]);
+                    self.stderr_tail.extend(&buffer[..n]);
+                    let excess = self.stderr_tail.len().saturating_sub(STDERR_TAIL);
+                    self.stderr_tail.drain(..excess);
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return e.kind() == io::ErrorKind::WouldBlock,
+            }
+        }
+        true
+    }
+
+    pub fn stderr_text(&self) -> String {
+        let (a, b) = self.stderr_tail.as_slices();
+        String::from_utf8_lossy(&[a, b].concat()).into_owned()
+    }
+
+    /// The descriptors that a new worker needs from here: its lane.
+    pub fn lane_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.lane_fd.as_fd()
+    }
+}

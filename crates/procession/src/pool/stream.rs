@@ -1,0 +1,341 @@
+//! The calls with many items: they pull items while there is room, hand them to the pool in chunks, and give the outcomes
+//! back in order or as they come.
+
+use std::collections::VecDeque;
+use std::iter::Fuse;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::batch::{Batch, Chunk, Event};
+use super::core::{Core, Stage};
+use super::shared::{Shared, deliver_locally};
+use super::task::decode_item;
+use crate::outcome::{Details, Outcome};
+use crate::{Error, ErrorKind, Failure, FailureKind, wire};
+
+/// How long a chunk should keep a worker busy.
+const CHUNK_TIME: Duration = Duration::from_millis(4);
+/// Encoded size of a chunk: a part of a lane's ring, so that a worker can have two.
+const CHUNK_BYTES: usize = 64 * 1024;
+/// From this size on an item travels alone, without being copied.
+const SINGLE_BYTES: usize = 32 * 1024;
+/// How much larger than the last one a chunk may be.
+const GROWTH: usize = 8;
+
+/// Options of one call.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct CallOptions {
+    pub chunk_size: Option<usize>,
+    pub timeout: Option<Duration>,
+}
+
+/// What all calls with many items do: pull, encode, hand over, collect.
+pub(crate) struct Feed<I: Iterator, R> {
+    shared: Arc<Shared>,
+    batch: Arc<Batch>,
+    items: Fuse<I>,
+    chunk_size: Option<usize>,
+    last_chunk: usize,
+    /// Items pulled.
+    pulled: usize,
+    /// Items whose events were taken.
+    received: usize,
+    /// Bytes of results that the caller has not taken yet.
+    buffered: usize,
+    deadline: Option<Instant>,
+    /// No more items are pulled.
+    is_exhausted: bool,
+    /// The encoding of one item; kept to reuse its memory.
+    scratch: Vec<u8>,
+    result: PhantomData<fn() -> R>,
+}
+
+/// Why a call cannot go on.
+enum Halt {
+    Late,
+    Ended(Error),
+}
+
+impl<I, R> Feed<I, R>
+where
+    I: Iterator,
+    I::Item: Serialize + 'static,
+    R: DeserializeOwned + 'static,
+{
+    pub fn new(shared: &Arc<Shared>, batch: Arc<Batch>, items: I, options: CallOptions) -> Feed<I, R> {
+        Feed {
+            shared: Arc::clone(shared),
+            batch,
+            items: items.fuse(),
+            chunk_size: options.chunk_size,
+            last_chunk: 0,
+            pulled: 0,
+            received: 0,
+            buffered: 0,
+            deadline: options.timeout.and_then(|t| Instant::now().checked_add(t)),
+            is_exhausted: false,
+            scratch: Vec::new(),
+            result: PhantomData,
+        }
+    }
+
+    /// Waits for the next events; none when all items have had theirs. `held` items are with the caller, waiting for
+    /// earlier ones; `stay` tells that the caller comes back at once.
+    fn next_events(&mut self, held: usize, stay: bool) -> Result<Vec<Event>, Halt> {
+        loop {
+            while !self.is_exhausted && self.wants_more(held, &self.shared.lock()) {
+                self.pull();
+            }
+            if self.received == self.pulled && self.is_exhausted {
+                return Ok(Vec::new());
+            }
+            let shared = Arc::clone(&self.shared);
+            let taken = shared.drive(self.deadline, stay, |core| {
+                let events = std::mem::take(&mut self.batch.state().events);
+                if !events.is_empty() || !self.is_exhausted && self.wants_more(held, core) {
+                    return Some(Ok(events));
+                }
+                match &core.stage {
+                    Stage::Broken(why) => Some(Err(Halt::Ended(Error::new(ErrorKind::Broken, why.clone())))),
+                    Stage::Ending => Some(Err(Halt::Ended(Error::new(ErrorKind::Closed, "the pool has ended")))),
+                    Stage::Open | Stage::Closed => None,
+                }
+            });
+            let events = taken.unwrap_or(Err(Halt::Late))?;
+            if !events.is_empty() {
+                self.received += events.iter().map(Event::count).sum::<usize>();
+                return Ok(events);
+            }
+        }
+    }
+
+    /// Whether the pool could do with another chunk, and limits allow it.
+    fn wants_more(&self, held: usize, core: &Core) -> bool {
+        let settings = &self.shared.settings;
+        let in_flight = self.pulled - self.received + held;
+        if matches!(core.stage, Stage::Ending | Stage::Broken(_)) || in_flight >= settings.max_items {
+            return false;
+        }
+        if self.shared.inline.is_some() {
+            return in_flight == 0;
+        }
+        let has_memory = core.bytes + self.buffered < settings.max_bytes || in_flight == 0;
+        has_memory && core.appetite(self.batch.pace.item()) > 0
+    }
+
+    /// Pulls items into one chunk and hands it over.
+    fn pull(&mut self) {
+        let want = self.chunk_len();
+        let (first, mut count, mut payload) = (self.pulled, 0, Vec::new());
+        while (count as usize) < want && payload.len() < CHUNK_BYTES {
+            let Some(item) = self.items.next() else {
+                self.is_exhausted = true;
+                break;
+            };
+            self.scratch.clear();
+            if let Err(message) = wire::encode(item, &mut self.scratch) {
+                // This item ends the chunk, for a chunk's items are numbered without gaps.
+                self.submit(first, count, payload, false);
+                let failure = Failure::new(Details::of(FailureKind::BadArgument { message }, self.pulled));
+                self.pulled += 1;
+                return deliver_locally(&self.shared, &self.batch, Event::Failed(failure));
+            }
+            if self.scratch.len() >= SINGLE_BYTES {
+                self.submit(first, count, payload, false);
+                let (index, single) = (self.pulled, std::mem::take(&mut self.scratch));
+                self.pulled += 1;
+                self.last_chunk = 1;
+                return self.submit(index, 1, single, true);
+            }
+            wire::put_item(&self.scratch, &mut payload);
+            count += 1;
+            self.pulled += 1;
+        }
+        self.last_chunk = count as usize;
+        self.submit(first, count, payload, false);
+    }
+
+    fn submit(&self, first: usize, count: u32, payload: Vec<u8>, is_single: bool) {
+        if count > 0 {
+            let range = 0..payload.len();
+            let batch = Arc::clone(&self.batch);
+            let payload = Arc::new(payload);
+            self.shared.submit(Chunk { batch, first, count, attempts: 0, is_single, payload, range });
+        }
+    }
+
+    /// Pulls no more; waits for what was pulled.
+    fn stop_pulling(&mut self) {
+        self.is_exhausted = true;
+        self.deadline = None;
+    }
+
+    /// How many items the next chunk should have.
+    fn chunk_len(&self) -> usize {
+        if let Some(size) = self.chunk_size {
+            return size.max(1);
+        }
+        let settings = &self.shared.settings;
+        let Some(pace) = self.batch.pace.item() else { return 1 };
+        let by_time = (CHUNK_TIME.as_nanos() / pace.as_nanos().max(1)) as usize;
+        let by_growth = (self.last_chunk * GROWTH).max(1);
+        // Towards the end chunks shrink, so that all workers end together.
+        let (least, most) = self.items.size_hint();
+        let left = most.unwrap_or(least.max(usize::MAX / 2));
+        let by_rest = left.div_ceil(2 * settings.workers);
+        let by_recycling = settings.max_tasks_per_worker.map_or(usize::MAX, |max| max as usize);
+        by_time.min(by_growth).min(by_rest).min(by_recycling).min(settings.max_items).clamp(1, 1 << 16)
+    }
+
+    fn cancel(&self, reason: &str, kill: bool) {
+        let mut core = self.shared.lock();
+        core.cancel(&self.batch, reason, kill);
+        core.hand_over();
+        self.shared.release(core);
+    }
+
+    /// Runs everything and returns the results in order.
+    pub fn collect_all(mut self) -> Result<Vec<R>, Error> {
+        let mut results: Vec<Option<R>> = Vec::with_capacity(self.items.size_hint().0);
+        let mut first_failure: Option<Failure> = None;
+        loop {
+            let events = match self.next_events(0, true) {
+                Ok(events) if events.is_empty() => break,
+                Ok(events) => events,
+                Err(Halt::Ended(error)) => return Err(error),
+                Err(Halt::Late) => {
+                    self.cancel("the call ran out of time", true);
+                    return Err(Error::new(ErrorKind::Timeout, "the call ran out of time"));
+                }
+            };
+            for event in events {
+                event.for_each(|index, attempts, bytes| {
+                    if results.len() <= index {
+                        results.resize_with(index + 1, || None);
+                    }
+                    match decode_item(index, attempts, bytes).result {
+                        Ok(result) => results[index] = Some(result),
+                        Err(failure) if first_failure.as_ref().is_none_or(|f| index < f.index()) => {
+                            first_failure = Some(failure);
+                        }
+                        Err(_) => {}
+                    }
+                });
+            }
+        }
+        self.shared.leave();
+        match first_failure {
+            Some(failure) => Err(Error::task(failure)),
+            None => Ok(results.into_iter().flatten().collect()),
+        }
+    }
+}
+
+/// The outcomes of [`Pool::imap`](crate::Pool::imap) and [`Pool::imap_unordered`](crate::Pool::imap_unordered).
+///
+/// Items are pulled in the thread that iterates, a little ahead of what it takes. Dropping the iterator gives up what
+/// has not begun; what runs then ends unheard.
+///
+/// When the pool ends or the call runs out of time, every item that was pulled still gets its outcome
+/// ([`FailureKind::Cancelled`]), and no more are pulled.
+pub struct Imap<I, R>
+where
+    I: Iterator,
+    I::Item: Serialize + 'static,
+    R: DeserializeOwned + 'static,
+{
+    feed: Feed<I, R>,
+    is_ordered: bool,
+    /// Outcomes to be given out: from number `next` on if ordered (None: not there yet), else as they came.
+    held: VecDeque<Option<Outcome<R>>>,
+    next: usize,
+    /// Outcomes in `held`.
+    count: usize,
+    is_over: bool,
+}
+
+impl<I, R> Imap<I, R>
+where
+    I: Iterator,
+    I::Item: Serialize + 'static,
+    R: DeserializeOwned + 'static,
+{
+    pub(crate) fn new(feed: Feed<I, R>, is_ordered: bool) -> Imap<I, R> {
+        Imap { feed, is_ordered, held: VecDeque::new(), next: 0, count: 0, is_over: false }
+    }
+
+    fn keep(&mut self, events: Vec<Event>) {
+        let (held, next, count) = (&mut self.held, self.next, &mut self.count);
+        for event in events {
+            self.feed.buffered += event.len();
+            event.for_each(|index, attempts, bytes| {
+                let outcome = decode_item(index, attempts, bytes);
+                *count += 1;
+                if !self.is_ordered {
+                    held.push_back(Some(outcome));
+                } else if let Some(at) = index.checked_sub(next) {
+                    if held.len() <= at {
+                        held.resize_with(at + 1, || None);
+                    }
+                    held[at] = Some(outcome);
+                }
+            });
+        }
+    }
+}
+
+impl<I, R> Iterator for Imap<I, R>
+where
+    I: Iterator,
+    I::Item: Serialize + 'static,
+    R: DeserializeOwned + 'static,
+{
+    type Item = Outcome<R>;
+
+    fn next(&mut self) -> Option<Outcome<R>> {
+        loop {
+            if let Some(Some(_)) = self.held.front() {
+                self.next += 1;
+                self.count -= 1;
+                if self.count == 0 {
+                    self.feed.buffered = 0;
+                }
+                return self.held.pop_front().flatten();
+            }
+            if self.is_over {
+                return None;
+            }
+            match self.feed.next_events(self.count, false) {
+                Ok(events) if events.is_empty() => self.is_over = true,
+                Ok(events) => self.keep(events),
+                Err(Halt::Ended(_)) if self.feed.is_exhausted => self.is_over = true,
+                Err(halt) => {
+                    let reason = match halt {
+                        Halt::Late => "the call ran out of time".to_string(),
+                        Halt::Ended(error) => error.to_string(),
+                    };
+                    self.feed.cancel(&reason, true);
+                    // Nothing more is pulled; what was has its outcome now, or will when its worker is dead.
+                    self.feed.stop_pulling();
+                }
+            }
+        }
+    }
+}
+
+impl<I, R> Drop for Imap<I, R>
+where
+    I: Iterator,
+    I::Item: Serialize + 'static,
+    R: DeserializeOwned + 'static,
+{
+    fn drop(&mut self) {
+        if self.feed.received < self.feed.pulled {
+            self.feed.cancel("its iterator was dropped", false);
+        }
+    }
+}

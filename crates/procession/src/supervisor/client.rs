@@ -1,0 +1,100 @@
+//! The program's side: starts the supervisor when it is first needed, and again should it die.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Mutex, PoisonError};
+
+use procession_os::{Channel, Child, Received, SelfSpawn};
+
+use super::{Notice, Request, SUPERVISOR_ARGUMENT};
+
+/// A connection to the supervisor that owns the workers started through it: they end with it.
+#[derive(Debug)]
+pub(crate) struct Lease(Channel);
+
+/// What arrived on a lease.
+#[derive(Debug)]
+pub(crate) enum Event {
+    Notice(Notice, Option<OwnedFd>),
+    /// The supervisor is gone, and with it all workers.
+    Lost,
+}
+
+struct Supervisor {
+    root: Channel,
+    child: Child,
+}
+
+/// The supervisor of this process, once it has one.
+static SUPERVISOR: Mutex<Option<Supervisor>> = Mutex::new(None);
+
+impl Lease {
+    /// Opens a lease; starts the supervisor if there is none.
+    ///
+    /// # Errors
+    /// When a supervisor cannot be started.
+    pub fn open() -> io::Result<Lease> {
+        let mut current = SUPERVISOR.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(supervisor) = current.as_mut() {
+            let gone = !matches!(supervisor.child.try_wait(), Ok(None));
+            if !gone && let Ok(lease) = supervisor.lease() {
+                return Ok(lease);
+            }
+            supervisor.child.kill();
+        }
+        let supervisor = current.insert(Supervisor::start()?);
+        supervisor.lease()
+    }
+
+    /// Sends a request.
+    ///
+    /// # Errors
+    /// When the supervisor is gone.
+    pub fn send(&self, request: &Request, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+        send(&self.0, request, fds)
+    }
+
+    /// Asks for the end of all workers. Once they are dead the supervisor closes its end: [`Event::Lost`].
+    pub fn finish(&self) {
+        self.0.finish();
+    }
+
+    /// What has arrived, if anything.
+    pub fn receive(&self) -> Option<Event> {
+        match self.0.receive() {
+            Ok(Received::Message(bytes, fds)) => match postcard::from_bytes(&bytes) {
+                Ok(notice) => Some(Event::Notice(notice, fds.into_iter().next())),
+                Err(_) => Some(Event::Lost),
+            },
+            Ok(Received::Empty) => None,
+            Ok(Received::Closed) | Err(_) => Some(Event::Lost),
+        }
+    }
+}
+
+impl AsFd for Lease {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Supervisor {
+    fn start() -> io::Result<Supervisor> {
+        let (root, theirs) = Channel::pair()?;
+        let child =
+            SelfSpawn { argument: SUPERVISOR_ARGUMENT, fds: vec![theirs.as_fd()], stderr: None, new_session: true }
+                .spawn()?;
+        Ok(Supervisor { root, child })
+    }
+
+    fn lease(&self) -> io::Result<Lease> {
+        let (ours, theirs) = Channel::pair()?;
+        send(&self.root, &Request::Lease, &[theirs.as_fd()])?;
+        Ok(Lease(ours))
+    }
+}
+
+fn send(channel: &Channel, request: &Request, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let bytes = postcard::to_stdvec(request).map_err(io::Error::other)?;
+    channel.send(&bytes, fds)
+}

@@ -1,0 +1,105 @@
+//! The supervisor: one small process per program that starts all of its workers and outlives none of them.
+//!
+//! It is this program, started once more: in it `init` never returns. It has one thread, takes in every orphan below it
+//! (a child subreaper), and holds one connection per pool or process of the program, a *lease*. A lease that is closed
+//! ends its workers; the program's own connection, when it closes because the program died by whatever means, ends
+//! everything below the supervisor and then the supervisor. Workers in turn die with the supervisor, by the kernel's
+//! parent-death signal.
+
+mod client;
+mod serve;
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use client::{Event, Lease};
+pub(crate) use serve::{StartedWorker, serve};
+
+/// How workers come to life; Python's word for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum StartMethod {
+    /// A copy of the supervisor, which is this program as it was at [`init`](crate::init): the fastest. Falls back to
+    /// `Spawn`, with a warning, if there were other threads at `init`.
+    #[default]
+    ForkServer,
+    /// The program, executed anew: `main` runs up to [`init`](crate::init).
+    Spawn,
+}
+
+/// What kind of work a started process does. The descriptors that it needs travel with the request, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Role {
+    /// Descriptors: lane, pool bell, pool event, standard error.
+    PoolWorker,
+    /// Descriptors: the segment with the call.
+    Process,
+}
+
+impl Role {
+    pub fn fd_count(self) -> usize {
+        match self {
+            Role::PoolWorker => 4,
+            Role::Process => 1,
+        }
+    }
+}
+
+/// Program to supervisor. `id` numbers the workers of one lease.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Request {
+    /// On the program's own connection: take over the lease that comes along.
+    Lease,
+    Start {
+        id: u64,
+        name: String,
+        method: StartMethod,
+        role: Role,
+    },
+    /// Send a signal to the worker's process group.
+    Signal {
+        id: u64,
+        signal: i32,
+    },
+}
+
+/// Supervisor to program.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Notice {
+    /// Comes with a pidfd.
+    Started {
+        id: u64,
+        pid: i32,
+    },
+    NotStarted {
+        id: u64,
+        cause: String,
+    },
+    /// The worker has ended; its process group was killed.
+    Exited {
+        id: u64,
+        end: End,
+    },
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct End {
+    /// As wait(2) gives it.
+    pub status: i32,
+    pub peak_rss_bytes: u64,
+    pub cpu: Duration,
+}
+
+impl End {
+    pub fn exit_status(self) -> ExitStatus {
+        ExitStatus::from_raw(self.status)
+    }
+}
+
+/// The argument that makes this program a supervisor.
+pub(crate) const SUPERVISOR_ARGUMENT: &str = "--procession-supervisor";
+/// The start of the argument that makes this program a worker: `--procession-worker=ROLE:SUPERVISOR_PID:NAME`.
+pub(crate) const WORKER_ARGUMENT: &str = "--procession-worker=";

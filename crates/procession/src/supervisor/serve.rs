@@ -1,0 +1,272 @@
+//! The supervisor's own loop.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::time::{Duration, Instant};
+
+use procession_os::{Channel, Forked, Poller, Received, SelfSpawn};
+
+use super::{End, Notice, Request, Role, StartMethod, WORKER_ARGUMENT};
+
+const SIGKILL: i32 = 9;
+/// Tells the program's own connection from leases (numbered from 1) and pidfds (with the top bit).
+const ROOT: u64 = 0;
+const PIDFD: u64 = 1 << 63;
+/// How long after a worker's end the supervisor looks for what that worker left behind: a look at /proc costs
+/// milliseconds on a crowded machine, so several ends share one.
+const SWEEP_DELAY: Duration = Duration::from_millis(20);
+/// The kernel tells nobody that an adopted process has ended; while there are workers we look now and then.
+const TICK: Duration = Duration::from_secs(1);
+
+/// A process that was just forked from the supervisor and is to become a worker.
+pub(crate) struct StartedWorker {
+    pub role: Role,
+    pub name: String,
+    pub supervisor_pid: i32,
+    pub fds: Vec<OwnedFd>,
+}
+
+struct Worker {
+    pidfd: OwnedFd,
+    lease: u64,
+    id: u64,
+}
+
+struct Supervisor {
+    poller: Poller,
+    leases: HashMap<u64, Channel>,
+    next_lease: u64,
+    /// By process id.
+    workers: HashMap<i32, Worker>,
+    sweep_at: Option<Instant>,
+    can_fork: bool,
+    has_warned: bool,
+}
+
+/// Serves the program at the other end of `root` until it is gone, and ends all that is left of it. Returns only in a
+/// process that was forked to be a worker, or when the program is gone.
+pub(crate) fn serve(root: Channel) -> io::Result<Option<StartedWorker>> {
+    procession_os::become_supervisor()?;
+    let poller = Poller::new()?;
+    poller.add(&root, ROOT)?;
+    let mut supervisor = Supervisor {
+        poller,
+        leases: HashMap::new(),
+        next_lease: 1,
+        workers: HashMap::new(),
+        sweep_at: None,
+        can_fork: !procession_os::has_other_threads(),
+        has_warned: false,
+    };
+    loop {
+        let until_sweep = supervisor.sweep_at.map(|at| at.saturating_duration_since(Instant::now()));
+        let tick = (!supervisor.workers.is_empty()).then_some(TICK);
+        for ready in supervisor.poller.wait(until_sweep.or(tick))? {
+            if ready == ROOT {
+                if !supervisor.serve_root(&root)? {
+                    end_all_below();
+                    return Ok(None);
+                }
+            } else if ready & PIDFD != 0 {
+                supervisor.worker_ended((ready & !PIDFD) as i32);
+            } else if let Some(started) = supervisor.serve_lease(ready)? {
+                return Ok(Some(started));
+            }
+        }
+        supervisor.reap();
+        if supervisor.sweep_at.is_some_and(|at| at <= Instant::now()) {
+            supervisor.sweep();
+        }
+    }
+}
+
+impl Supervisor {
+    /// False when the program is gone.
+    fn serve_root(&mut self, root: &Channel) -> io::Result<bool> {
+        loop {
+            match root.receive()? {
+                Received::Message(_, mut fds) => {
+                    // Only one request is made here: take over a lease.
+                    if let Some(fd) = fds.pop() {
+                        let lease = Channel::from_fd(fd)?;
+                        self.poller.add(&lease, self.next_lease)?;
+                        self.leases.insert(self.next_lease, lease);
+                        self.next_lease += 1;
+                    }
+                }
+                Received::Empty => return Ok(true),
+                Received::Closed => return Ok(false),
+            }
+        }
+    }
+
+    fn serve_lease(&mut self, lease: u64) -> io::Result<Option<StartedWorker>> {
+        while let Some(channel) = self.leases.get(&lease) {
+            match channel.receive() {
+                Ok(Received::Message(bytes, fds)) => match postcard::from_bytes(&bytes) {
+                    Ok(Request::Start { id, name, method, role }) => {
+                        if let Some(started) = self.start(lease, id, name, method, role, fds) {
+                            return Ok(Some(started));
+                        }
+                    }
+                    Ok(Request::Signal { id, signal }) => {
+                        let worker = self.workers.iter().find(|(_, w)| (w.lease, w.id) == (lease, id));
+                        if let Some((&pid, _)) = worker {
+                            // It has its own group once it has reached its first lines.
+                            if !procession_os::signal_group(pid, signal) {
+                                procession_os::signal_process(pid, signal);
+                            }
+                        }
+                    }
+                    Ok(Request::Lease) | Err(_) => self.end_lease(lease),
+                },
+                Ok(Received::Empty) => return Ok(None),
+                Ok(Received::Closed) | Err(_) => self.end_lease(lease),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Starts a worker. In the worker itself, if it was forked, returns what it needs to know.
+    fn start(
+        &mut self,
+        lease: u64,
+        id: u64,
+        name: String,
+        method: StartMethod,
+        role: Role,
+        fds: Vec<OwnedFd>,
+    ) -> Option<StartedWorker> {
+        let supervisor_pid = std::process::id() as i32;
+        if method == StartMethod::ForkServer && !self.can_fork && !self.has_warned {
+            self.has_warned = true;
+            eprintln!(
+                "procession: warning: there were other threads when init() was called, so workers are started by \
+                 `spawn` instead of `forkserver`; call init() first in main, before an async runtime starts"
+            );
+        }
+        let started = if method == StartMethod::ForkServer && self.can_fork {
+            match procession_os::fork_single_threaded() {
+                Ok(Forked::Child) => {
+                    return Some(StartedWorker { role, name, supervisor_pid, fds });
+                }
+                Ok(Forked::Parent(pid)) => Ok(pid),
+                Err(e) => Err(e),
+            }
+        } else {
+            spawn(supervisor_pid, &name, role, &fds)
+        };
+        let watched = started.and_then(|pid| {
+            let pidfd = procession_os::open_pidfd(pid)?;
+            self.poller.add(&pidfd, PIDFD | pid as u64)?;
+            Ok((pid, pidfd))
+        });
+        match watched {
+            Ok((pid, pidfd)) => {
+                self.notify(lease, &Notice::Started { id, pid }, &[pidfd.as_fd()]);
+                self.workers.insert(pid, Worker { pidfd, lease, id });
+            }
+            Err(e) => self.notify(lease, &Notice::NotStarted { id, cause: e.to_string() }, &[]),
+        }
+        None
+    }
+
+    fn notify(&mut self, lease: u64, notice: &Notice, fds: &[BorrowedFd<'_>]) {
+        // A lease whose program side is closed is found out when it is read next.
+        if let (Some(channel), Ok(bytes)) = (self.leases.get(&lease), postcard::to_stdvec(notice)) {
+            let _ = channel.send(&bytes, fds);
+        }
+    }
+
+    /// Ends the lease's workers and all that is below them.
+    fn end_lease(&mut self, lease: u64) {
+        if let Some(channel) = self.leases.get(&lease) {
+            self.poller.remove(channel);
+        }
+        let doomed: Vec<i32> = self.workers.iter().filter(|(_, w)| w.lease == lease).map(|(&pid, _)| pid).collect();
+        for &pid in &doomed {
+            procession_os::signal_group(pid, SIGKILL);
+            procession_os::signal_process(pid, SIGKILL);
+        }
+        if !doomed.is_empty() {
+            self.sweep_at = Some(Instant::now());
+        }
+        // The program may wait for the lease to close: that says that its workers are gone.
+        for pid in doomed {
+            if let Some(worker) = self.workers.get(&pid) {
+                let _ = procession_os::readable(&worker.pidfd, None);
+            }
+            self.worker_ended(pid);
+        }
+        self.leases.remove(&lease);
+    }
+
+    /// The worker `pid` is dead but not reaped, so its number is still its own.
+    fn worker_ended(&mut self, pid: i32) {
+        procession_os::signal_group(pid, SIGKILL);
+        if let Some(worker) = self.workers.get(&pid) {
+            self.poller.remove(&worker.pidfd);
+        }
+        self.reap();
+        self.sweep_at.get_or_insert_with(|| Instant::now() + SWEEP_DELAY);
+    }
+
+    fn reap(&mut self) {
+        while let Some(reaped) = procession_os::reap() {
+            if let Some(worker) = self.workers.remove(&reaped.pid) {
+                self.poller.remove(&worker.pidfd);
+                let end =
+                    End { status: reaped.status.into_raw(), peak_rss_bytes: reaped.peak_rss_bytes, cpu: reaped.cpu };
+                self.notify(worker.lease, &Notice::Exited { id: worker.id, end }, &[]);
+                self.sweep_at.get_or_insert_with(|| Instant::now() + SWEEP_DELAY);
+            }
+        }
+    }
+
+    /// Ends the processes that were given to us because a worker above them died.
+    fn sweep(&mut self) {
+        let children = procession_os::children_of_all();
+        let me = std::process::id() as i32;
+        let mut found = false;
+        for &orphan in children.get(&me).into_iter().flatten().filter(|pid| !self.workers.contains_key(pid)) {
+            found = true;
+            for pid in procession_os::descendants(&children, orphan) {
+                procession_os::signal_process(pid, SIGKILL);
+            }
+            procession_os::signal_process(orphan, SIGKILL);
+        }
+        // What was below them is given to us next.
+        self.sweep_at = found.then(|| Instant::now() + SWEEP_DELAY);
+        self.reap();
+    }
+}
+
+/// Starts a worker by executing this program again.
+fn spawn(supervisor_pid: i32, name: &str, role: Role, fds: &[OwnedFd]) -> io::Result<i32> {
+    let role = match role {
+        Role::PoolWorker => "pool",
+        Role::Process => "process",
+    };
+    let argument = format!("{WORKER_ARGUMENT}{role}:{supervisor_pid}:{name}");
+    let fds = fds.iter().map(AsFd::as_fd).collect();
+    Ok(SelfSpawn { argument: &argument, fds, stderr: None, new_session: false }.spawn()?.pid())
+}
+
+/// The program is gone: ends every process below this one, however it tried to get away.
+fn end_all_below() {
+    let me = std::process::id() as i32;
+    loop {
+        while procession_os::reap().is_some() {}
+        let below = procession_os::descendants(&procession_os::children_of_all(), me);
+        if below.is_empty() {
+            break;
+        }
+        for &pid in &below {
+            procession_os::signal_process(pid, SIGKILL);
+        }
+        // They end at once; those that they had not yet told us of are ours at the next look.
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}

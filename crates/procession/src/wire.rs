@@ -1,0 +1,332 @@
+//! How values travel: postcard (its wire format is documented and stable), and the framing of tasks and results.
+
+use std::any::Any;
+
+use postcard::ser_flavors::Flavor;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Appends to a vector.
+struct Append<'a>(&'a mut Vec<u8>);
+
+impl Flavor for Append<'_> {
+    type Output = ();
+
+    #[inline]
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    #[inline]
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
+    }
+}
+
+/// Puts the encoding of `value` at the end of `out`. A `Vec<u8>` is itself, and moves if `out` is empty.
+///
+/// On an error `out` keeps what it had.
+#[inline]
+pub(crate) fn encode<T: Serialize + 'static>(value: T, out: &mut Vec<u8>) -> Result<(), String> {
+    let mut value = Some(value);
+    if let Some(bytes) = (&mut value as &mut dyn Any).downcast_mut::<Option<Vec<u8>>>() {
+        let bytes = bytes.take().unwrap_or_default();
+        if out.is_empty() {
+            *out = bytes
+        } else {
+            out.extend_from_slice(&bytes)
+        }
+        return Ok(());
+    }
+    let before = out.len();
+    let Some(value) = &value else { return Err("no value".to_string()) };
+    postcard::serialize_with_flavor(value, Append(out)).map_err(|e| {
+        out.truncate(before);
+        e.to_string()
+    })
+}
+
+/// Bytes of a value: part of a larger buffer, or all of its own.
+pub(crate) enum Bytes<'a> {
+    Borrowed(&'a [u8]),
+    Owned(Vec<u8>),
+}
+
+/// The value that `bytes` encode: all of them, or it is an error.
+#[inline]
+pub(crate) fn decode<T: DeserializeOwned + 'static>(bytes: Bytes<'_>) -> Result<T, String> {
+    let mut value = None::<T>;
+    if let Some(slot) = (&mut value as &mut dyn Any).downcast_mut::<Option<Vec<u8>>>() {
+        *slot = Some(match bytes {
+            Bytes::Borrowed(b) => b.to_vec(),
+            Bytes::Owned(b) => b,
+        });
+    } else {
+        let bytes = match &bytes {
+            Bytes::Borrowed(b) => b,
+            Bytes::Owned(b) => b.as_slice(),
+        };
+        let (decoded, rest) = postcard::take_from_bytes(bytes).map_err(|e| e.to_string())?;
+        if !rest.is_empty() {
+            return Err(format!("{} bytes too many", rest.len()));
+        }
+        value = Some(decoded);
+    }
+    value.ok_or_else(|| "no value".to_string())
+}
+
+/// Appends `number` in groups of seven bits, lowest first, as postcard does.
+#[inline]
+pub(crate) fn put_varint(mut number: u64, out: &mut Vec<u8>) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+/// Reads a number from the front of `bytes`: it and its length. None if there is only part of it yet; a number that is
+/// too long reads as `u64::MAX`.
+#[inline]
+pub(crate) fn get_varint(bytes: &[u8]) -> Option<(u64, usize)> {
+    let mut number = 0u64;
+    for (i, &byte) in bytes.iter().take(10).enumerate() {
+        number |= u64::from(byte & 0x7f) << (7 * i);
+        if byte < 0x80 {
+            return Some((if i == 9 && byte > 1 { u64::MAX } else { number }, i + 1));
+        }
+    }
+    (bytes.len() >= 10).then_some((u64::MAX, 10))
+}
+
+/// Appends an encoded item to the payload of a chunk: its length, then its bytes.
+#[inline]
+pub(crate) fn put_item(item: &[u8], chunk: &mut Vec<u8>) {
+    put_varint(item.len() as u64, chunk);
+    chunk.extend_from_slice(item);
+}
+
+/// Where the next item of a chunk lies: start and end. None at the end, and for bytes that are no chunk.
+#[inline]
+pub(crate) fn next_item(chunk: &[u8], at: usize) -> Option<(usize, usize)> {
+    let (len, prefix) = get_varint(chunk.get(at..)?)?;
+    let start = at + prefix;
+    let end = start.checked_add(usize::try_from(len).ok()?)?;
+    (end <= chunk.len()).then_some((start, end))
+}
+
+/// What a record of a worker's results means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RecordKind {
+    /// A task's encoded result.
+    Done = 0,
+    /// A [`Fault`]: the task did not give a result.
+    Fault = 1,
+    /// A [`Fault`]: the worker's initializer failed, and the worker ends.
+    NotReady = 2,
+}
+
+impl RecordKind {
+    /// The first number of a record: payload length and kind.
+    #[inline]
+    pub fn header(self, len: usize) -> u64 {
+        (len as u64) << 2 | self as u64
+    }
+
+    /// Kind and payload length.
+    #[inline]
+    pub fn parse(header: u64) -> Option<(RecordKind, usize)> {
+        let kind = match header & 3 {
+            0 => RecordKind::Done,
+            1 => RecordKind::Fault,
+            2 => RecordKind::NotReady,
+            _ => return None,
+        };
+        Some((kind, usize::try_from(header >> 2).ok()?))
+    }
+}
+
+/// Why a worker has no result for a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub(crate) enum Fault {
+    /// The function returned `Err`.
+    Failed(String),
+    Panicked {
+        message: String,
+        location: String,
+        backtrace: Option<String>,
+    },
+    /// The argument is not what the function takes.
+    BadArgument(String),
+    /// The result could not be encoded.
+    BadResult(String),
+}
+
+/// The head of a frame to a worker: [`FRAME_HEADER`] bytes, little endian.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Frame {
+    pub kind: FrameKind,
+    /// Items in the payload.
+    pub count: u32,
+    /// Bytes of payload that follow.
+    pub len: u64,
+    /// The call, as [`procession_os::Call::to_raw`] gives it.
+    pub call: (u64, u64),
+    /// Context that the call needs; 0 is none.
+    pub context: u64,
+    /// Number of the first item.
+    pub seq: u64,
+}
+
+/// What a frame asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FrameKind {
+    /// Run `call` for each item of the payload.
+    Chunk = 1,
+    /// Run `call` for one item: the whole payload.
+    Single = 2,
+    /// Keep the payload as context `context`.
+    Context = 3,
+    /// Drop context `context`.
+    Forget = 4,
+    /// Run `call`, the initializer, with the payload.
+    Initialize = 5,
+    /// Begin items again, from number `seq` on.
+    Resume = 6,
+    /// End with exit code 0.
+    Stop = 7,
+}
+
+pub(crate) const FRAME_HEADER: usize = 48;
+
+impl Frame {
+    /// A frame without payload, call or items.
+    pub fn plain(kind: FrameKind) -> Frame {
+        Frame { kind, count: 0, len: 0, call: (0, 0), context: 0, seq: 0 }
+    }
+
+    pub fn to_bytes(self) -> [u8; FRAME_HEADER] {
+        let mut bytes = [0; FRAME_HEADER];
+        bytes[..4].copy_from_slice(&(self.kind as u32).to_le_bytes());
+        bytes[4..8].copy_from_slice(&self.count.to_le_bytes());
+        for (slot, word) in
+            bytes[8..].chunks_exact_mut(8).zip([self.len, self.call.0, self.call.1, self.context, self.seq])
+        {
+            slot.copy_from_slice(&word.to_le_bytes());
+        }
+        bytes
+    }
+
+    pub fn parse(bytes: &[u8]) -> Option<Frame> {
+        let small = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+        let word = |at: usize| Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
+        let kind = match small(0)? {
+            1 => FrameKind::Chunk,
+            2 => FrameKind::Single,
+            3 => FrameKind::Context,
+            4 => FrameKind::Forget,
+            5 => FrameKind::Initialize,
+            6 => FrameKind::Resume,
+            7 => FrameKind::Stop,
+            _ => return None,
+        };
+        Some(Frame {
+            kind,
+            count: small(4)?,
+            len: word(8)?,
+            call: (word(16)?, word(24)?),
+            context: word(32)?,
+            seq: word(40)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn round<T: Serialize + DeserializeOwned + 'static>(value: T) -> T {
+        let mut bytes = Vec::new();
+        encode(value, &mut bytes).unwrap();
+        decode(Bytes::Borrowed(&bytes)).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn values_survive(a in any::<(u64, String, Vec<u8>, Option<i32>)>(), b in any::<Vec<u8>>(), f in any::<f64>()) {
+            prop_assert_eq!(round(a.clone()), a);
+            prop_assert_eq!(round(b.clone()), b);
+            prop_assert_eq!(round(f).to_bits(), f.to_bits());
+        }
+
+        #[test]
+        fn numbers_survive_and_any_bytes_parse(n in any::<u64>(), junk in any::<Vec<u8>>()) {
+            let mut bytes = Vec::new();
+            put_varint(n, &mut bytes);
+            prop_assert_eq!(get_varint(&bytes), Some((n, bytes.len())));
+            prop_assert_eq!(get_varint(&bytes[..bytes.len() - 1]), None);
+            get_varint(&junk);
+            next_item(&junk, 0);
+            Frame::parse(&junk);
+            let _ = decode::<(u64, Vec<String>)>(Bytes::Borrowed(&junk));
+            let _ = decode::<Fault>(Bytes::Borrowed(&junk));
+        }
+
+        #[test]
+        fn chunks_give_back_their_items(items in proptest::collection::vec(any::<Vec<u8>>(), 0..20), big in 120usize..140) {
+            let mut items = items;
+            items.push(vec![7; big]);
+            let mut chunk = Vec::new();
+            for item in &items {
+                put_item(item, &mut chunk);
+            }
+            let (mut at, mut got) = (0, Vec::new());
+            while let Some((start, end)) = next_item(&chunk, at) {
+                got.push(chunk[start..end].to_vec());
+                at = end;
+            }
+            prop_assert_eq!(at, chunk.len());
+            prop_assert_eq!(got, items);
+        }
+
+        #[test]
+        fn frames_survive(count in any::<u32>(), words in any::<[u64; 5]>(), kind in 0u32..10) {
+            let mut bytes = Frame {
+                kind: FrameKind::Chunk, count, len: words[0], call: (words[1], words[2]), context: words[3], seq: words[4],
+            }.to_bytes();
+            prop_assert_eq!(Frame::parse(&bytes).unwrap().to_bytes(), bytes);
+            bytes[0] = kind as u8;
+            prop_assert_eq!(Frame::parse(&bytes).is_some(), (1..8).contains(&kind));
+        }
+    }
+
+    #[test]
+    fn large_vectors_move() {
+        let bytes = vec![1u8; 1000];
+        let at = bytes.as_ptr();
+        let mut out = Vec::new();
+        encode(bytes, &mut out).unwrap();
+        let back: Vec<u8> = decode(Bytes::Owned(out)).unwrap();
+        assert_eq!(back.as_ptr(), at);
+    }
+
+    #[test]
+    fn left_over_bytes_are_an_error() {
+        assert!(decode::<u8>(Bytes::Borrowed(&[1, 2])).is_err());
+        assert!(decode::<u32>(Bytes::Borrowed(&[])).is_err());
+    }
+
+    #[test]
+    fn overlong_numbers_are_no_small_ones() {
+        assert_eq!(get_varint(&[0x80; 9]), None);
+        assert_eq!(get_varint(&[0x80; 10]), Some((u64::MAX, 10)));
+        assert_eq!(get_varint(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2]), Some((u64::MAX, 10)));
+    }
+}

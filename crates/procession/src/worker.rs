@@ -1,0 +1,515 @@
+//! A worker of a pool: takes frames from its lane, runs their calls, puts the results back.
+
+use std::any::Any;
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Once};
+
+use procession_os::{Call, Notifier, Plain, Segment, Shim, WithContext};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::lane::{Claim, Lane, POOL_BELL, RESULTS, TASKS, WORKER_BELL};
+use crate::ring::{Consumer, Corrupt, Producer, mode};
+use crate::wire::{self, Bytes, FRAME_HEADER, Fault, Frame, FrameKind, RecordKind};
+
+/// Where a worker's results go.
+pub(crate) trait Link {
+    /// Begins item `seq`; false if it was taken back.
+    fn claim(&mut self, seq: u64) -> bool;
+    /// Hands over a record. `is_last` tells that no other follows at once.
+    fn publish(&mut self, kind: RecordKind, payload: &[u8], is_last: bool);
+    /// No record follows at once after all.
+    fn flush(&mut self) {}
+}
+
+/// What every call of a pool gets: the items to run, and where results go.
+pub(crate) struct Tasks {
+    link: Box<dyn Link>,
+    items: Items,
+    /// Encoded results; kept to reuse its memory.
+    scratch: Vec<u8>,
+    contexts: HashMap<u64, Context>,
+    context: u64,
+    /// What the initializer returned.
+    state: Option<&'static (dyn Any + Send + Sync)>,
+}
+
+/// A context as it came, and as a value once a call has needed it.
+struct Context {
+    bytes: Vec<u8>,
+    value: Option<Arc<dyn Any>>,
+}
+
+/// The payload of one frame, and how far it is done.
+struct Items {
+    payload: Vec<u8>,
+    is_single: bool,
+    at: usize,
+    left: u32,
+    seq: u64,
+}
+
+thread_local! {
+    static STATE: Cell<Option<&'static (dyn Any + Send + Sync)>> = const { Cell::new(None) };
+    /// What the panic hook saw last in this thread, while a task runs.
+    static PANIC: RefCell<Option<(String, Option<String>)>> = const { RefCell::new(None) };
+    static IN_TASK: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The value that this worker's [`initializer`](crate::PoolBuilder::initializer) returned, for the task that runs.
+///
+/// None outside of a task, in threads that a task has started (pass them the reference), and if the pool has no
+/// initializer or one of another type.
+///
+/// # Examples
+/// ```
+/// # procession::init();
+/// fn connect(_: ()) -> String {
+///     "connected".to_string()
+/// }
+/// fn use_it(n: u32) -> String {
+///     format!("{} {n}", procession::worker_state::<String>().unwrap())
+/// }
+/// let pool = procession::Pool::builder().workers(1).initializer(connect, ()).build()?;
+/// assert_eq!(pool.apply(use_it, 7)?, "connected 7");
+/// # Ok::<(), procession::Error>(())
+/// ```
+pub fn worker_state<T: Send + Sync + 'static>() -> Option<&'static T> {
+    STATE.get()?.downcast_ref()
+}
+
+impl Tasks {
+    pub fn new(link: Box<dyn Link>) -> Tasks {
+        let items = Items { payload: Vec::new(), is_single: false, at: 0, left: 0, seq: 0 };
+        Tasks { link, items, scratch: Vec::new(), contexts: HashMap::new(), context: 0, state: None }
+    }
+
+    /// What the initializer returned.
+    pub fn state(&self) -> Option<&'static (dyn Any + Send + Sync)> {
+        self.state
+    }
+
+    /// Uses what an initializer returned earlier.
+    pub fn set_state(&mut self, state: Option<&'static (dyn Any + Send + Sync)>) {
+        self.state = state;
+    }
+
+    /// Does what one frame asks for. False if the worker has to end because its initializer failed.
+    pub fn handle(&mut self, frame: Frame, payload: Vec<u8>) -> io::Result<bool> {
+        match frame.kind {
+            FrameKind::Chunk | FrameKind::Single => {
+                let is_single = frame.kind == FrameKind::Single;
+                self.items = Items { payload, is_single, at: 0, left: frame.count, seq: frame.seq };
+                self.context = frame.context;
+                let outer = STATE.replace(self.state);
+                let ran = self.run(frame.call);
+                STATE.set(outer);
+                ran?;
+            }
+            FrameKind::Context => {
+                self.contexts.insert(frame.context, Context { bytes: payload, value: None });
+            }
+            FrameKind::Forget => {
+                self.contexts.remove(&frame.context);
+            }
+            FrameKind::Initialize => {
+                self.items = Items { payload, is_single: true, at: 0, left: 1, seq: 0 };
+                self.run(frame.call)?;
+                return Ok(self.state.is_some());
+            }
+            FrameKind::Resume | FrameKind::Stop => {}
+        }
+        Ok(true)
+    }
+
+    fn run(&mut self, call: (u64, u64)) -> io::Result<()> {
+        let call = Call::<Tasks>::from_raw(call)
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "a task names no function of this program"))?;
+        call.run(self);
+        Ok(())
+    }
+
+    /// The number of the next item to run, once it is ours.
+    #[inline]
+    fn begin(&mut self) -> Option<Item> {
+        let items = &mut self.items;
+        if items.left == 0 {
+            return None;
+        }
+        let item = if items.is_single {
+            Item::Whole
+        } else {
+            let (start, end) = wire::next_item(&items.payload, items.at)?;
+            items.at = end;
+            Item::Part(start, end)
+        };
+        if !self.link.claim(items.seq) {
+            items.left = 0;
+            self.link.flush();
+            return None;
+        }
+        items.left -= 1;
+        items.seq += 1;
+        Some(item)
+    }
+
+    #[inline]
+    fn argument<A: DeserializeOwned + 'static>(&mut self, item: Item) -> Result<A, Fault> {
+        let bytes = match item {
+            Item::Whole => Bytes::Owned(std::mem::take(&mut self.items.payload)),
+            Item::Part(start, end) => Bytes::Borrowed(&self.items.payload[start..end]),
+        };
+        wire::decode(bytes).map_err(Fault::BadArgument)
+    }
+
+    /// Runs one item and publishes its result. `f` encodes the result into the vector that it gets.
+    #[inline]
+    fn attempt(&mut self, item: Item, f: impl FnOnce(&mut Tasks, Item, &mut Vec<u8>) -> Result<(), Fault>) {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.clear();
+        let outer = IN_TASK.replace(true);
+        let caught = catch_unwind(AssertUnwindSafe(|| f(self, item, &mut scratch)));
+        IN_TASK.set(outer);
+        let fault = match caught {
+            Ok(Ok(())) => None,
+            Ok(Err(fault)) => Some(fault),
+            Err(payload) => Some(describe_panic(payload.as_ref())),
+        };
+        let is_last = self.items.left == 0;
+        match fault {
+            None => self.link.publish(RecordKind::Done, &scratch, is_last),
+            Some(fault) => self.link.publish(RecordKind::Fault, &encode_fault(fault), is_last),
+        }
+        // A large result's memory is not kept.
+        self.scratch = if scratch.capacity() <= 1 << 20 { scratch } else { Vec::new() };
+    }
+
+    fn context<C: DeserializeOwned + 'static>(&mut self) -> Result<Arc<dyn Any>, Fault> {
+        let missing = || Fault::BadArgument("its context was never sent".to_string());
+        let context = self.contexts.get_mut(&self.context).ok_or_else(missing)?;
+        if let Some(value) = &context.value {
+            return Ok(Arc::clone(value));
+        }
+        let bytes = Bytes::Owned(std::mem::take(&mut context.bytes));
+        let value: Arc<dyn Any> =
+            Arc::new(wire::decode::<C>(bytes).map_err(|e| Fault::BadArgument(format!("its context: {e}")))?);
+        context.value = Some(Arc::clone(&value));
+        Ok(value)
+    }
+}
+
+fn encode_fault(fault: Fault) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // Four strings at most; postcard cannot fail on them.
+    let _ = wire::encode(fault, &mut bytes);
+    bytes
+}
+
+/// Where the argument of one item lies in the payload.
+#[derive(Clone, Copy)]
+enum Item {
+    Whole,
+    Part(usize, usize),
+}
+
+/// `fn(A) -> R`
+pub(crate) struct Run;
+impl<A: DeserializeOwned + 'static, R: Serialize + 'static> Shim<Plain<A, R>> for Run {
+    type Context = Tasks;
+    fn run(function: Plain<A, R>, tasks: &mut Tasks) {
+        while let Some(item) = tasks.begin() {
+            tasks.attempt(item, |tasks, item, out| {
+                let result = (function.0)(tasks.argument(item)?);
+                wire::encode(result, out).map_err(Fault::BadResult)
+            });
+        }
+    }
+}
+
+/// `fn(A) -> Result<R, E>` whose error is the task's failure.
+pub(crate) struct TryRun;
+impl<A, R, E> Shim<Plain<A, Result<R, E>>> for TryRun
+where
+    A: DeserializeOwned + 'static,
+    R: Serialize + 'static,
+    E: std::fmt::Display,
+{
+    type Context = Tasks;
+    fn run(function: Plain<A, Result<R, E>>, tasks: &mut Tasks) {
+        while let Some(item) = tasks.begin() {
+            tasks.attempt(item, |tasks, item, out| match (function.0)(tasks.argument(item)?) {
+                Ok(result) => wire::encode(result, out).map_err(Fault::BadResult),
+                Err(error) => Err(Fault::Failed(format!("{error:#}"))),
+            });
+        }
+    }
+}
+
+impl<C, A, R> Shim<WithContext<C, A, R>> for Run
+where
+    C: DeserializeOwned + 'static,
+    A: DeserializeOwned + 'static,
+    R: Serialize + 'static,
+{
+    type Context = Tasks;
+    fn run(function: WithContext<C, A, R>, tasks: &mut Tasks) {
+        while let Some(item) = tasks.begin() {
+            tasks.attempt(item, |tasks, item, out| {
+                let context = tasks.context::<C>()?;
+                let Some(context) = context.downcast_ref::<C>() else {
+                    return Err(Fault::BadArgument("its context has another type".to_string()));
+                };
+                let result = (function.0)(context, tasks.argument(item)?);
+                wire::encode(result, out).map_err(Fault::BadResult)
+            });
+        }
+    }
+}
+
+/// The initializer: keeps what it returns for the life of the worker.
+pub(crate) struct Initialize;
+impl<A, T> Shim<Plain<A, T>> for Initialize
+where
+    A: DeserializeOwned + 'static,
+    T: Send + Sync + 'static,
+{
+    type Context = Tasks;
+    fn run(function: Plain<A, T>, tasks: &mut Tasks) {
+        IN_TASK.set(true);
+        let caught = catch_unwind(AssertUnwindSafe(|| Ok((function.0)(tasks.argument::<A>(Item::Whole)?))));
+        IN_TASK.set(false);
+        let fault = match caught {
+            Ok(Ok(state)) => {
+                tasks.state = Some(Box::leak(Box::new(state)));
+                return;
+            }
+            Ok(Err(fault)) => fault,
+            Err(payload) => describe_panic(payload.as_ref()),
+        };
+        tasks.link.publish(RecordKind::NotReady, &encode_fault(fault), true);
+    }
+}
+
+/// Keeps the panics of tasks for their outcome instead of printing them. Those of other threads are printed as ever.
+pub(crate) fn catch_panics() {
+    // Without unwinding the process ends in the hook's wake, so the message has to be printed.
+    if cfg!(panic = "abort") {
+        return;
+    }
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let default = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !IN_TASK.get() {
+                return default(info);
+            }
+            let backtrace = Backtrace::capture();
+            let stack = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
+            let location = info.location().map(ToString::to_string).unwrap_or_default();
+            PANIC.with_borrow_mut(|panic| *panic = Some((location, stack)));
+        }));
+    });
+}
+
+fn describe_panic(payload: &(dyn Any + Send)) -> Fault {
+    let message = match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
+        (Some(text), _) => (*text).to_string(),
+        (_, Some(text)) => text.clone(),
+        _ => "a value that is no text".to_string(),
+    };
+    let (location, backtrace) = PANIC.take().unwrap_or_default();
+    Fault::Panicked { message, location, backtrace }
+}
+
+/// The worker's side of its lane.
+struct LaneLink {
+    lane: Arc<Lane>,
+    bell: Arc<PoolBell>,
+    results: Producer,
+    /// Bytes published since the pool was last woken.
+    unannounced: usize,
+}
+
+impl Link for LaneLink {
+    #[inline]
+    fn claim(&mut self, seq: u64) -> bool {
+        self.lane.claim(seq) == Claim::Granted
+    }
+
+    #[inline]
+    fn publish(&mut self, kind: RecordKind, payload: &[u8], is_last: bool) {
+        let mut header = [0u8; 10];
+        let header_len = put_header(kind.header(payload.len()), &mut header);
+        let header = &header[..header_len];
+        let len = header.len() + payload.len();
+        let memory = &self.lane.memory;
+        if room_or_exit(self.results.room(memory, len)).is_some_and(|room| room >= len) {
+            self.results.stage(memory, header);
+            self.results.stage(memory, payload);
+            self.results.publish(memory);
+        } else {
+            self.stream(header);
+            self.stream(payload);
+        }
+        self.unannounced += len;
+        if is_last || self.unannounced > RESULTS.capacity / 2 {
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        self.unannounced = 0;
+        self.bell.ring();
+    }
+}
+
+#[inline]
+fn put_header(mut number: u64, out: &mut [u8; 10]) -> usize {
+    let mut at = 0;
+    while number >= 0x80 {
+        out[at] = number as u8 | 0x80;
+        number >>= 7;
+        at += 1;
+    }
+    out[at] = number as u8;
+    at + 1
+}
+
+impl LaneLink {
+    /// Publishes bytes piece by piece, as room comes.
+    fn stream(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let room = self.wait_for_room();
+            let (now, later) = bytes.split_at(bytes.len().min(room));
+            self.results.stage(&self.lane.memory, now);
+            self.results.publish(&self.lane.memory);
+            self.bell.ring();
+            bytes = later;
+        }
+    }
+
+    fn wait_for_room(&mut self) -> usize {
+        let memory = &self.lane.memory;
+        loop {
+            if let Some(room) = room_or_exit(self.results.room(memory, RESULTS.capacity / 4)) {
+                return room;
+            }
+            let seen = WORKER_BELL.prepare(memory, mode::FUTEX);
+            let room = room_or_exit(self.results.room(memory, RESULTS.capacity / 4));
+            if room.is_none() {
+                WORKER_BELL.sleep(memory, seen, None);
+            }
+            WORKER_BELL.awake(memory);
+            if let Some(room) = room {
+                return room;
+            }
+        }
+    }
+}
+
+/// Some room, or None for none. A program that breaks the protocol has lost its worker.
+fn room_or_exit(room: Result<usize, Corrupt>) -> Option<usize> {
+    match room {
+        Ok(0) => None,
+        Ok(room) => Some(room),
+        Err(Corrupt) => std::process::exit(125),
+    }
+}
+
+/// Runs a worker of a pool until it is told to stop; returns its exit code.
+pub(crate) fn work([lane, pool, event, stderr]: [OwnedFd; 4]) -> io::Result<i32> {
+    procession_os::redirect_stderr(stderr.as_fd())?;
+    let shared = Arc::new(Lane { memory: Segment::map(&lane)? });
+    shared.check()?;
+    let bell = Arc::new(PoolBell { pool: Segment::map(&pool)?, event: Notifier::from_fd(event) });
+    // Programs that a task starts, and whatever it forks, get none of these.
+    drop((lane, pool, stderr));
+    catch_panics();
+    let results = Producer::new(RESULTS);
+    let link = LaneLink { lane: Arc::clone(&shared), bell: Arc::clone(&bell), results, unannounced: 0 };
+    let mut tasks = Tasks::new(Box::new(link));
+    let mut inbox = Inbox { lane: Arc::clone(&shared), bell, ring: Consumer::new(TASKS) };
+    loop {
+        let (frame, payload) = inbox.next()?;
+        match frame.kind {
+            FrameKind::Stop => return Ok(0),
+            FrameKind::Resume => shared.resume(frame.seq),
+            _ => {
+                if !tasks.handle(frame, payload)? {
+                    return Ok(125);
+                }
+            }
+        }
+        // The first frame is Initialize or Resume.
+        if !shared.is_ready() {
+            shared.set_ready();
+            inbox.bell.ring();
+        }
+    }
+}
+
+/// Wakes the pool, however it sleeps.
+struct PoolBell {
+    pool: Segment,
+    event: Notifier,
+}
+
+impl PoolBell {
+    fn ring(&self) {
+        if POOL_BELL.ring(&self.pool) == mode::EVENT {
+            self.event.raise();
+        }
+    }
+}
+
+/// The worker's side of the tasks' ring.
+struct Inbox {
+    lane: Arc<Lane>,
+    bell: Arc<PoolBell>,
+    ring: Consumer,
+}
+
+impl Inbox {
+    fn next(&mut self) -> io::Result<(Frame, Vec<u8>)> {
+        let mut header = Vec::with_capacity(FRAME_HEADER);
+        self.read(FRAME_HEADER, &mut header)?;
+        let frame = Frame::parse(&header).ok_or(io::ErrorKind::InvalidData)?;
+        let len = usize::try_from(frame.len).map_err(|_| io::ErrorKind::InvalidData)?;
+        let mut payload = Vec::new();
+        payload.try_reserve_exact(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        if len >= 4 << 20 {
+            procession_os::advise_huge_pages(&mut payload);
+        }
+        self.read(len, &mut payload)?;
+        Ok((frame, payload))
+    }
+
+    /// Moves the next `len` bytes to the end of `out`, as they come.
+    fn read(&mut self, len: usize, out: &mut Vec<u8>) -> io::Result<()> {
+        let memory = &self.lane.memory;
+        let mut left = len;
+        while left > 0 {
+            let mut available = self.ring.available(memory).map_err(|Corrupt| io::ErrorKind::InvalidData)?;
+            if available == 0 {
+                let seen = WORKER_BELL.prepare(memory, mode::FUTEX);
+                available = self.ring.available(memory).map_err(|Corrupt| io::ErrorKind::InvalidData)?;
+                if available == 0 {
+                    WORKER_BELL.sleep(memory, seen, None);
+                }
+                WORKER_BELL.awake(memory);
+            }
+            let now = available.min(left);
+            self.ring.take(memory, now, out);
+            left -= now;
+            if now > 0 && self.lane.wants_room() {
+                self.bell.ring();
+            }
+        }
+        Ok(())
+    }
+}
