@@ -1,0 +1,28 @@
+//! The buffer that files are read into: one per thread, as long as the largest file so far needed.
+
+use std::cell::RefCell;
+
+/// Longest buffer. Measured with all algorithms: between 64 KiB and 1 MiB it makes no difference.
+const MAX_BYTES: usize = 256 << 10;
+/// Shortest buffer, so that many small files of growing length do not lengthen it one by one.
+const MIN_BYTES: usize = 16 << 10;
+
+thread_local! {
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Lends a buffer for reading about that many bytes.
+pub fn with_buffer<R>(bytes: u64, read: impl FnOnce(&mut [u8]) -> R) -> R {
+    // One byte more than the file has: the read that fills less than all of it has seen the end.
+    let wanted = usize::try_from(bytes.saturating_add(1)).unwrap_or(MAX_BYTES).clamp(MIN_BYTES, MAX_BYTES);
+    BUFFER.with(|buffer| {
+        // Taken out while it is used: were `read` to come here again, it would get a buffer of its own.
+        let mut lent = buffer.take();
+        if lent.len() < wanted {
+            lent = vec![0; wanted.next_power_of_two()];
+        }
+        let result = read(&mut lent);
+        buffer.replace(lent);
+        result
+    })
+}

@@ -1,0 +1,151 @@
+//! The job: ties plan, run, fold and report together, for both of its modes.
+
+use std::path::{Path, PathBuf};
+
+use crate::walk::{Filter, Walk};
+use crate::{Access, Item, Job, Plan, PlanError, Planned, Report, TaskError};
+
+use super::algorithm::Algorithm;
+use super::args::HashArgs;
+use super::check::{Check, CheckStyle};
+use super::join::Join;
+use super::line::{LineParser, LineStyle};
+use super::list::read_list;
+use super::plan::{self, Planner, Tasks};
+use super::problem::Problem;
+use super::read;
+use super::split::Split;
+use super::sums::Sums;
+use super::task::{Context, Done, Task};
+
+/// Checksums of files, or the check of lists of them.
+#[derive(Debug)]
+pub struct Hash {
+    args: HashArgs,
+    planner: Planner,
+    context: Context,
+    mode: Mode,
+}
+
+#[derive(Debug)]
+enum Mode {
+    Sums(Sums),
+    Check(Check),
+}
+
+impl Hash {
+    /// The job that the arguments ask for, to run on that many workers.
+    pub fn new(args: HashArgs, workers: usize) -> Hash {
+        Hash::with_split(args, Split::new(workers))
+    }
+
+    /// The same, with files cut in another way.
+    pub(super) fn with_split(args: HashArgs, split: Split) -> Hash {
+        let join = Join::new(split);
+        let mode = if args.check {
+            let style = CheckStyle {
+                algorithm: args.algorithm,
+                ignore_missing: args.ignore_missing,
+                strict: args.strict,
+                quiet: args.quiet,
+                status: args.status,
+                warn: args.warn,
+            };
+            Mode::Check(Check::new(style, join))
+        } else {
+            let algorithm = args.algorithm.unwrap_or(Algorithm::Sha256);
+            Mode::Sums(Sums::new(LineStyle { algorithm, tag: args.tag, zero: args.zero }, join))
+        };
+        let planner = Planner { split, check: args.check };
+        Hash { context: Context { check: args.check }, args, planner, mode }
+    }
+}
+
+impl Job for Hash {
+    const NAME: &'static str = "hash";
+    type Context = Context;
+    type Task = Task;
+    type Done = Done;
+
+    fn context(&self) -> &Context {
+        &self.context
+    }
+
+    fn plan(&mut self) -> Result<Plan<Task>, PlanError> {
+        let planner = self.planner;
+        match &mut self.mode {
+            Mode::Sums(sums) => {
+                let walk = Walk::new(self.args.paths.iter().cloned(), Filter::new(&self.args.walk)?);
+                let access = Access { read: walk.access(), write: Vec::new() };
+                let algorithm = sums.style().algorithm;
+                Ok(Plan { tasks: Box::new(walk.flat_map(move |found| planner.found(found, algorithm))), access })
+            }
+            Mode::Check(check) => Ok(plan_check(planner, check, &self.args.paths)),
+        }
+    }
+
+    fn run(context: &Context, task: Task) -> Result<Done, TaskError> {
+        let (path, result) = match task {
+            Task::Ready(done) => return Ok(done),
+            Task::File { path, algorithm, bytes } => {
+                let hashed = read::file(&path, algorithm, bytes);
+                (path, hashed.map(|(bytes, digest)| Done::File { bytes, digest }))
+            }
+            Task::Piece { path, piece, stamp } => {
+                let chain = read::piece(&path, piece, stamp);
+                (path, chain.map(|chain| Done::Piece { index: piece.index, file_bytes: stamp.bytes, chain }))
+            }
+        };
+        match result {
+            Err(problem) if context.check => Ok(problem.unreadable(&path)),
+            result => result.map_err(|problem| problem.task_error(&path)),
+        }
+    }
+
+    fn fold(&mut self, item: &Item, done: Done) {
+        match &mut self.mode {
+            Mode::Sums(sums) => sums.fold(item, done),
+            Mode::Check(check) => check.fold(item, done),
+        }
+    }
+
+    fn fold_failure(&mut self, item: &Item, _error: &TaskError) {
+        match &mut self.mode {
+            Mode::Sums(sums) => sums.fold_failure(item),
+            Mode::Check(check) => check.fold_failure(item),
+        }
+    }
+
+    fn report(self) -> Box<dyn Report> {
+        match self.mode {
+            Mode::Sums(sums) => sums.report(),
+            Mode::Check(check) => check.report(),
+        }
+    }
+}
+
+/// Reads the lists at once: what they name is what workers may read.
+fn plan_check(planner: Planner, check: &mut Check, paths: &[PathBuf]) -> Plan<Task> {
+    let style = check.style();
+    let mut parser = LineParser::new(style.algorithm);
+    let (mut lists, mut entries, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+    for path in paths {
+        match read_list(path, lists.len(), &mut parser, style.warn, &mut entries) {
+            Ok(list) => lists.push(list),
+            Err(cause) => failed.push((path.clone(), Problem::Io(cause))),
+        }
+    }
+    check.set_lists(lists, entries);
+    let entries = check.entries();
+    let read = entries.iter().map(|entry| &*entry.path).filter(|path| *path != Path::new("-"));
+    let access = Access { read: read.map(Path::to_path_buf).collect(), write: Vec::new() };
+    // A list that cannot be read is a failure of the command, unlike a file that a list names. They are numbered after
+    // all entries, whose numbers are those of their results.
+    let first = entries.len();
+    let failed = failed.into_iter().enumerate().map(move |(number, (path, problem))| {
+        let error = problem.task_error(&path);
+        Planned::Failed(Item { input: first + number, path: path.into(), bytes: 0 }, error)
+    });
+    let tasks: Tasks = Box::new(failed.chain(plan::entries(planner, entries)));
+    Plan { tasks, access }
+}

@@ -1,0 +1,94 @@
+//! Reads files and hashes them on the way.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use blake3::hazmat::{ChainingValue, HasherExt};
+
+use super::algorithm::Algorithm;
+use super::buffer::with_buffer;
+use super::digest::Digest;
+use super::hasher::Hasher;
+use super::problem::Problem;
+use super::split::Piece;
+use super::stamp::Stamp;
+
+/// Hashes a stream to its end.
+pub fn stream(mut input: impl Read, algorithm: Algorithm) -> io::Result<(u64, Digest)> {
+    with_buffer(u64::MAX, |buffer| {
+        let mut hasher = Hasher::new(algorithm);
+        let mut bytes = 0;
+        loop {
+            match retry(|| input.read(buffer))? {
+                0 => return Ok((bytes, hasher.finish())),
+                read => {
+                    hasher.update(&buffer[..read]);
+                    bytes += read as u64;
+                }
+            }
+        }
+    })
+}
+
+/// Hashes a file that had this length when it was planned; how many bytes it has, and their digest.
+pub fn file(path: &Path, algorithm: Algorithm, planned_bytes: u64) -> Result<(u64, Digest), Problem> {
+    let mut file = File::open(path)?;
+    with_buffer(planned_bytes, |buffer| {
+        let mut hasher = Hasher::new(algorithm);
+        let mut bytes = 0;
+        loop {
+            match retry(|| file.read(buffer))? {
+                0 if bytes == planned_bytes || planned_bytes == 0 => return Ok((bytes, hasher.finish())),
+                0 => return Err(Problem::Changed),
+                read => {
+                    bytes += read as u64;
+                    // Files of /proc have a length of 0 and yet something to read; a file that grew has not.
+                    if bytes > planned_bytes && (planned_bytes > 0 || file.metadata()?.len() > 0) {
+                        return Err(Problem::Changed);
+                    }
+                    hasher.update(&buffer[..read]);
+                }
+            }
+        }
+    })
+}
+
+/// Hashes one subtree of a file, for BLAKE3. The file must be as it was planned before and after.
+pub fn piece(path: &Path, piece: Piece, stamp: Stamp) -> Result<ChainingValue, Problem> {
+    let file = File::open(path)?;
+    let unchanged = || match Stamp::of(&file.metadata()?) == stamp {
+        true => Ok(()),
+        false => Err(Problem::Changed),
+    };
+    unchanged()?;
+    let mut hasher = blake3::Hasher::new();
+    hasher.set_input_offset(piece.offset);
+    with_buffer(piece.bytes, |buffer| {
+        let mut done = 0;
+        while done < piece.bytes {
+            let wanted = buffer.len().min(usize::try_from(piece.bytes - done).unwrap_or(usize::MAX));
+            match retry(|| file.read_at(&mut buffer[..wanted], piece.offset + done))? {
+                0 => return Err(Problem::Changed),
+                read => {
+                    hasher.update(&buffer[..read]);
+                    done += read as u64;
+                }
+            }
+        }
+        Ok(())
+    })?;
+    unchanged()?;
+    Ok(hasher.finalize_non_root())
+}
+
+/// Reads again when a signal came in between.
+fn retry(mut read: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match read() {
+            Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}

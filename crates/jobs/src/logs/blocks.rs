@@ -1,0 +1,180 @@
+//! Reads the whole lines of a file, or of a byte range of it, through one reused buffer.
+
+use std::io::{self, Read};
+
+use memchr::{memchr, memrchr};
+
+/// Bytes asked for at once: few calls, and what is read is still in the CPU's cache when it is searched.
+pub const READ_BYTES: usize = 256 << 10;
+
+/// The lines that *begin* at or after `start` and before `end`. A line belongs to one range only, so ranges that touch
+/// neither miss nor repeat one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lines {
+    /// First byte of the range.
+    pub start: u64,
+    /// First byte behind the range; none for all that is there.
+    pub end: Option<u64>,
+}
+
+impl Lines {
+    /// All lines.
+    pub const ALL: Lines = Lines { start: 0, end: None };
+
+    /// Where reading has to begin: the byte before `start` tells whether a line begins there.
+    pub fn read_from(self) -> u64 {
+        self.start.saturating_sub(1)
+    }
+
+    /// Reads on with `reader`, which stands at [`Lines::read_from`], and calls `each` with blocks of whole lines and the
+    /// offset of each block. Only the last line of the last block may lack its line feed. `buffer` must not be empty;
+    /// it grows to the longest line.
+    ///
+    /// # Errors
+    /// Those of `reader`.
+    pub fn read(
+        self,
+        reader: &mut impl Read,
+        buffer: &mut Vec<u8>,
+        mut each: impl FnMut(&[u8], u64),
+    ) -> io::Result<()> {
+        let is_past = |offset: u64| self.end.is_some_and(|end| offset >= end);
+        // The file's offset of buffer[0], and how much at the buffer's front is the begin of an unfinished line.
+        let mut at = self.read_from();
+        let mut kept = 0;
+        let mut is_skipping = self.start > 0;
+        if is_past(self.start) {
+            return Ok(());
+        }
+        loop {
+            if kept == buffer.len() {
+                buffer.resize((kept * 2).max(1), 0);
+            }
+            let n = match reader.read(&mut buffer[kept..]) {
+                Ok(n) => n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            let filled = kept + n;
+            if n == 0 {
+                if filled > 0 {
+                    each(&buffer[..filled], at);
+                }
+                return Ok(());
+            }
+            let mut begin = 0;
+            if is_skipping {
+                match memchr(b'\n', &buffer[..filled]) {
+                    Some(i) => {
+                        is_skipping = false;
+                        begin = i + 1;
+                    }
+                    None => begin = filled,
+                }
+                if is_past(at + begin as u64) {
+                    return Ok(());
+                }
+            }
+            // What was kept has no line feed.
+            let fresh = kept.max(begin);
+            // The last line of the range is the one with the range's last byte.
+            if let Some(end) = self.end
+                && at + filled as u64 >= end
+            {
+                let last = usize::try_from((end - 1).saturating_sub(at)).unwrap_or(usize::MAX).clamp(fresh, filled);
+                if let Some(i) = memchr(b'\n', &buffer[last..filled]) {
+                    each(&buffer[begin..=last + i], at + begin as u64);
+                    return Ok(());
+                }
+            }
+            let cut = memrchr(b'\n', &buffer[fresh..filled]).map_or(begin, |i| fresh + i + 1);
+            if cut > begin {
+                each(&buffer[begin..cut], at + begin as u64);
+            }
+            buffer.copy_within(cut..filled, 0);
+            kept = filled - cut;
+            at += cut as u64;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::io::Cursor;
+
+    /// A reader that gives at most so many bytes at once.
+    struct Trickle<'a>(&'a [u8], usize);
+
+    impl Read for Trickle<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let n = self.0.len().min(buffer.len()).min(self.1);
+            buffer[..n].copy_from_slice(&self.0[..n]);
+            self.0 = &self.0[n..];
+            Ok(n)
+        }
+    }
+
+    /// All bytes that `lines` gives, after checking that they come in whole lines from where they are said to be.
+    fn collect(lines: Lines, text: &[u8], buffer: usize, step: usize) -> Vec<u8> {
+        let from = usize::try_from(lines.read_from()).unwrap().min(text.len());
+        let mut all = Vec::new();
+        lines
+            .read(&mut Trickle(&text[from..], step), &mut vec![0; buffer], |block, offset| {
+                let offset = usize::try_from(offset).unwrap();
+                assert_eq!(&text[offset..offset + block.len()], block);
+                assert!(offset == 0 || text[offset - 1] == b'\n');
+                assert!(block.ends_with(b"\n") || offset + block.len() == text.len());
+                all.extend_from_slice(block);
+            })
+            .unwrap();
+        all
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+
+        #[test]
+        fn ranges_share_the_lines_out(
+            text in prop::collection::vec(prop_oneof![Just(b'\n'), Just(b'a'), Just(b'b')], 0..80),
+            cuts in prop::collection::vec(0_u64..90, 0..6),
+            buffer in 1_usize..40,
+            step in 1_usize..40,
+        ) {
+            let mut cuts = cuts;
+            cuts.sort_unstable();
+            let mut start = 0;
+            let mut all = Vec::new();
+            for cut in cuts {
+                let part = collect(Lines { start, end: Some(cut) }, &text, buffer, step);
+                // The lines that begin in the range, found the slow way.
+                let begins = |at: &usize| *at == 0 || text[*at - 1] == b'\n';
+                let begun = (start..cut).filter(|at| (*at as usize) < text.len()).filter(|at| begins(&(*at as usize))).count();
+                let whole = memchr::memchr_iter(b'\n', &part).count() + usize::from(part.last().is_some_and(|last| *last != b'\n'));
+                prop_assert_eq!(whole, begun);
+                all.extend(part);
+                start = cut;
+            }
+            all.extend(collect(Lines { start, end: None }, &text, buffer, step));
+            prop_assert_eq!(all, text);
+        }
+    }
+
+    #[test]
+    fn a_line_may_be_longer_than_the_buffer() {
+        let mut text = vec![b'x'; 20 << 20];
+        text.extend(b"\nshort\n");
+        let mut lengths = Vec::new();
+        Lines::ALL
+            .read(&mut Cursor::new(&text), &mut vec![0; READ_BYTES], |block, _| lengths.push(block.len()))
+            .unwrap();
+        assert_eq!(lengths.iter().sum::<usize>(), text.len());
+        // A range inside the line has no line of its own, and stops at its end.
+        let inside = Lines { start: 1 << 20, end: Some(2 << 20) };
+        let mut reader = Cursor::new(&text);
+        reader.set_position(inside.read_from());
+        inside.read(&mut reader, &mut vec![0; READ_BYTES], |_, _| panic!("a line")).unwrap();
+        assert!(reader.position() < 3 << 20);
+    }
+}

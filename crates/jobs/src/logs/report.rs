@@ -1,0 +1,254 @@
+//! The result of `logs`: counts per file and in total, and samples.
+
+use std::borrow::Cow;
+use std::cmp::Reverse;
+use std::io::{self, Write};
+
+use serde_json::{Value, json};
+
+use super::pattern::Pattern;
+use super::totals::{FileCounts, Totals};
+use crate::{Report, Table};
+
+/// How many files the table for people has at most.
+const MAX_ROWS: usize = 50;
+/// How many characters of a pattern's name stand above its column.
+const MAX_HEADER_CHARS: usize = 40;
+
+/// What `logs` found.
+#[derive(Debug)]
+pub struct LogsReport {
+    patterns: Vec<Pattern>,
+    has_lines: bool,
+    has_samples: bool,
+    totals: Totals,
+    /// All files together.
+    files: usize,
+    lines: u64,
+    matches: Vec<u64>,
+}
+
+impl LogsReport {
+    /// The report of what was folded.
+    pub fn new(patterns: Vec<Pattern>, has_lines: bool, has_samples: bool, totals: Totals) -> LogsReport {
+        let mut matches = vec![0_u64; patterns.len()];
+        let (mut files, mut lines) = (0, 0_u64);
+        for file in totals.files() {
+            files += 1;
+            lines = lines.saturating_add(file.lines);
+            for (sum, count) in matches.iter_mut().zip(file.matches) {
+                *sum = sum.saturating_add(*count);
+            }
+        }
+        LogsReport { patterns, has_lines, has_samples, totals, files, lines, matches }
+    }
+
+    /// The cells of a row for people.
+    fn row(&self, name: String, lines: u64, matches: &[u64]) -> Vec<String> {
+        let lines = self.has_lines.then(|| lines.to_string());
+        std::iter::once(name).chain(lines).chain(matches.iter().map(u64::to_string)).collect()
+    }
+
+    fn lines(&self, lines: u64) -> Option<u64> {
+        self.has_lines.then_some(lines)
+    }
+
+    fn write_samples(&self, out: &mut dyn Write) -> io::Result<()> {
+        for (number, pattern) in self.patterns.iter().enumerate() {
+            let mut samples = self.totals.samples(number).peekable();
+            if samples.peek().is_some() {
+                writeln!(out, "\nfirst lines that match {}:", printable(&pattern.name))?;
+            }
+            for (path, offset, line) in samples {
+                writeln!(out, "{}:{offset}: {}", printable(&path.to_string_lossy()), printable(line))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Report for LogsReport {
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let mut files: Vec<FileCounts> = self.totals.files().collect();
+        if files.len() > MAX_ROWS {
+            // The files that matter most; the sort is stable, so equal ones stay in order.
+            files.sort_by_key(|file| Reverse((file.matches.iter().copied().fold(0, u64::saturating_add), file.lines)));
+            files.truncate(MAX_ROWS);
+        }
+        let lines = self.has_lines.then(|| "lines".to_string());
+        let names = self.patterns.iter().map(|pattern| shortened(&printable(&pattern.name)));
+        let mut rows = vec![std::iter::once("path".to_string()).chain(lines).chain(names).collect()];
+        rows.extend(
+            files
+                .iter()
+                .map(|file| self.row(printable(&file.path.to_string_lossy()).into_owned(), file.lines, file.matches)),
+        );
+        let count = if self.files == 1 { "1 file".into() } else { format!("{} files", self.files) };
+        rows.push(self.row(format!("total of {count}"), self.lines, &self.matches));
+        write_aligned(out, &rows)?;
+        if self.files > files.len() {
+            writeln!(out, "{} more files with fewer matches are not shown", self.files - files.len())?;
+        }
+        if self.has_samples { self.write_samples(out) } else { Ok(()) }
+    }
+
+    fn json(&self) -> Value {
+        let patterns: Vec<Value> = self
+            .patterns
+            .iter()
+            .zip(&self.matches)
+            .map(|(pattern, lines)| json!({"name": pattern.name, "regex": pattern.regex, "lines": lines}))
+            .collect();
+        let file = |file: FileCounts| json!({"path": file.path.to_string_lossy(), "lines": self.lines(file.lines), "patterns": file.matches});
+        let files: Vec<Value> = self.totals.files().map(file).collect();
+        let mut result = json!({"lines": self.lines(self.lines), "patterns": patterns, "files": files});
+        if self.has_samples {
+            let samples = self.patterns.iter().enumerate().flat_map(|(number, pattern)| {
+                self.totals.samples(number).map(|(path, offset, line)| {
+                    json!({"pattern": pattern.name, "path": path.to_string_lossy(), "offset": offset, "line": line})
+                })
+            });
+            result["samples"] = samples.collect();
+        }
+        result
+    }
+
+    fn table(&self) -> Table {
+        let names = self.patterns.iter().map(|pattern| pattern.name.clone());
+        let header = ["path".into(), "lines".into()].into_iter().chain(names).collect();
+        let row = |file: FileCounts| {
+            let lines = self.lines(file.lines).map_or_else(String::new, |lines| lines.to_string());
+            let first = [file.path.to_string_lossy().into_owned(), lines];
+            first.into_iter().chain(file.matches.iter().map(u64::to_string)).collect()
+        };
+        Table { header, rows: self.totals.files().map(row).collect() }
+    }
+}
+
+/// Writes rows of equally many cells: the first column to the left, the others to the right.
+fn write_aligned(out: &mut dyn Write, rows: &[Vec<String>]) -> io::Result<()> {
+    let mut widths = Vec::new();
+    for row in rows {
+        widths.resize(widths.len().max(row.len()), 0);
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    for row in rows {
+        for (number, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            match number {
+                0 if row.len() == 1 => write!(out, "{cell}")?,
+                0 => write!(out, "{cell:<width$}")?,
+                _ => write!(out, "  {cell:>width$}")?,
+            }
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+/// The text without what a terminal would obey: names and lines come from anyone.
+fn printable(text: &str) -> Cow<'_, str> {
+    let is_hidden = |c: char| c.is_control() && c != '\t';
+    if !text.contains(is_hidden) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if is_hidden(c) {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// The text, or its first characters and an ellipsis.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(MAX_HEADER_CHARS) {
+        None => text.to_string(),
+        Some(_) => text.chars().take(MAX_HEADER_CHARS - 1).chain(['\u{2026}']).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::run::{LogsDone, Part};
+    use super::super::scan::{Counts, Sample};
+    use super::*;
+    use crate::Item;
+    use std::path::Path;
+
+    fn report(files: usize, has_lines: bool, show: usize) -> LogsReport {
+        let pattern = |name: &str, regex: &str| Pattern { name: name.into(), regex: regex.into() };
+        let mut totals = Totals::new(2, show);
+        for input in 0..files {
+            let item = Item { input, path: Path::new(&format!("f{input}\u{1b}")).into(), bytes: 1 };
+            let samples = vec![Sample { pattern: 1, offset: 7, line: "a\u{9b}\tb".into() }];
+            let samples = if show > 0 { samples } else { Vec::new() };
+            let counts = Counts { lines: 100, matches: vec![input as u64, 1], samples };
+            totals.add(&item, LogsDone { part: Part::WHOLE, counts });
+        }
+        LogsReport::new(vec![pattern("err", "E+"), pattern("x", "x")], has_lines, show > 0, totals)
+    }
+
+    fn text(report: &LogsReport) -> String {
+        let mut out = Vec::new();
+        report.text(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn the_table_is_aligned_and_harmless() {
+        assert_eq!(
+            text(&report(2, true, 1)),
+            "path              lines  err  x\n\
+             f0\\u{1b}            100    0  1\n\
+             f1\\u{1b}            100    1  1\n\
+             total of 2 files    200    1  2\n\
+             \nfirst lines that match x:\n\
+             f0\\u{1b}:7: a\\u{9b}\tb\n"
+        );
+        assert_eq!(text(&report(0, false, 0)), "path              err  x\ntotal of 0 files    0  0\n");
+    }
+
+    #[test]
+    fn of_many_files_the_table_shows_those_with_the_most_matches() {
+        let report = report(60, false, 0);
+        let text = text(&report);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 53);
+        assert!(lines[1].starts_with("f59"), "{text}");
+        assert!(lines[51].starts_with("total of 60 files") && lines[51].contains("1770"), "{text}");
+        assert_eq!(lines[52], "10 more files with fewer matches are not shown");
+        assert_eq!(report.table().rows.len(), 60);
+        assert_eq!(report.json()["files"].as_array().map(Vec::len), Some(60));
+    }
+
+    #[test]
+    fn json_and_csv_have_everything() {
+        let with_lines = report(1, true, 1);
+        assert_eq!(
+            with_lines.json(),
+            json!({
+                "lines": 100,
+                "patterns": [{"name": "err", "regex": "E+", "lines": 0}, {"name": "x", "regex": "x", "lines": 1}],
+                "files": [{"path": "f0\u{1b}", "lines": 100, "patterns": [0, 1]}],
+                "samples": [{"pattern": "x", "path": "f0\u{1b}", "offset": 7, "line": "a\u{9b}\tb"}],
+            })
+        );
+        assert_eq!(with_lines.table().header, ["path", "lines", "err", "x"]);
+        assert_eq!(with_lines.table().rows, [["f0\u{1b}", "100", "0", "1"]]);
+        let without = report(1, false, 0);
+        assert_eq!(without.json()["lines"], Value::Null);
+        assert_eq!(without.json().get("samples"), None);
+        assert_eq!(without.table().rows, [["f0\u{1b}", "", "0", "1"]]);
+    }
+
+    #[test]
+    fn long_names_are_cut() {
+        assert_eq!(shortened(&"x".repeat(40)).chars().count(), 40);
+        assert_eq!(shortened(&"x".repeat(41)).chars().count(), 40);
+    }
+}

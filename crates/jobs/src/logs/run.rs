@@ -1,0 +1,189 @@
+//! Counts one part of one input, in a worker.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use super::blocks::{Lines, READ_BYTES};
+use super::matcher::{Cache, Matcher};
+use super::pattern::Pattern;
+use super::scan::{Counts, Scan};
+use crate::decode::{self, Format};
+use crate::{PlanError, TaskError};
+
+/// A buffer that has grown beyond this for a huge line is not kept for the next task.
+const KEPT_BUFFER_BYTES: usize = 4 << 20;
+
+/// What every task of `logs` needs.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct LogsContext {
+    /// What to count.
+    pub(super) patterns: Vec<Pattern>,
+    /// Whether all lines are counted too.
+    pub(super) count_lines: bool,
+    /// How many samples per pattern a task returns.
+    show: usize,
+    /// The patterns, compiled by the first task.
+    #[serde(skip)]
+    matchers: OnceLock<Result<Vec<Matcher>, String>>,
+    /// Memory that the next task uses again.
+    #[serde(skip)]
+    scratch: Mutex<Vec<Scratch>>,
+}
+
+/// One task.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct LogsTask {
+    pub(super) part: Part,
+    pub(super) source: Source,
+}
+
+/// The counts of one task.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct LogsDone {
+    pub(super) part: Part,
+    pub(super) counts: Counts,
+}
+
+/// Which part of its input a task is. Only when all parts up to the last one are done is the input counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// Counts up from 0.
+    pub number: u32,
+    /// No part has a higher number.
+    pub is_last: bool,
+}
+
+impl Part {
+    /// The only part of an input.
+    pub const WHOLE: Part = Part { number: 0, is_last: true };
+}
+
+/// Where the lines of a task are. Paths are bytes: names need not be UTF-8.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Source {
+    /// A whole file, plain or compressed.
+    File {
+        /// The file to open.
+        path: ByteBuf,
+        /// What the user calls it, if that is something else.
+        name: Option<ByteBuf>,
+    },
+    /// The lines that begin in a byte range of a plain file.
+    Range {
+        /// The file to open.
+        path: ByteBuf,
+        /// First byte of the range.
+        start: u64,
+        /// First byte behind the range; none for the rest of the file.
+        end: Option<u64>,
+    },
+    /// Whole lines that were read from a stream.
+    Block {
+        /// The lines.
+        text: ByteBuf,
+        /// Where they begin in the stream.
+        offset: u64,
+    },
+}
+
+/// Memory of one task at a time.
+#[derive(Debug)]
+struct Scratch {
+    buffer: Vec<u8>,
+    caches: Vec<Cache>,
+}
+
+impl LogsContext {
+    /// The context of all tasks of one command.
+    pub(super) fn new(patterns: Vec<Pattern>, count_lines: bool, show: usize) -> LogsContext {
+        LogsContext { patterns, count_lines, show, matchers: OnceLock::new(), scratch: Mutex::default() }
+    }
+
+    /// Compiles the patterns.
+    ///
+    /// # Errors
+    /// What is wrong with one.
+    pub(super) fn check(&self) -> Result<(), PlanError> {
+        self.matchers().map(|_| ()).map_err(PlanError::new)
+    }
+
+    fn matchers(&self) -> Result<&[Matcher], &str> {
+        let compile = |pattern: &Pattern| {
+            Matcher::new(&pattern.regex)
+                .map_err(|cause| format!("failed to read the regex `{}` of -e: {cause}", pattern.regex))
+        };
+        let matchers = self.matchers.get_or_init(|| self.patterns.iter().map(compile).collect());
+        matchers.as_deref().map_err(String::as_str)
+    }
+}
+
+/// Counts the lines of `task`.
+pub fn run(context: &LogsContext, task: LogsTask) -> Result<LogsDone, TaskError> {
+    let matchers = context.matchers().map_err(TaskError::new)?;
+    let kept = context.scratch.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    let mut scratch = kept.unwrap_or_else(|| Scratch {
+        buffer: vec![0; READ_BYTES],
+        caches: matchers.iter().map(Matcher::create_cache).collect(),
+    });
+    let Scratch { buffer, caches } = &mut scratch;
+    let mut scan = Scan::new(matchers, caches, context.count_lines, context.show);
+    let result = match &task.source {
+        Source::File { path, name } => {
+            whole_file(path_of(path), path_of(name.as_ref().unwrap_or(path)), buffer, &mut scan)
+        }
+        Source::Range { path, start, end } => {
+            range(path_of(path), Lines { start: *start, end: *end }, buffer, &mut scan)
+        }
+        Source::Block { text, offset } => {
+            scan.add(text, *offset);
+            Ok(())
+        }
+    };
+    let counts = scan.finish();
+    if scratch.buffer.len() > KEPT_BUFFER_BYTES {
+        scratch.buffer = vec![0; READ_BYTES];
+    }
+    context.scratch.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
+    result.map(|()| LogsDone { part: task.part, counts })
+}
+
+/// Counts a whole file, through its compression if it has one. Reads to its end even if it has grown since the plan, or
+/// has no size at all (`/proc`).
+fn whole_file(path: &Path, name: &Path, buffer: &mut Vec<u8>, scan: &mut Scan) -> Result<(), TaskError> {
+    let file = open(path, name)?;
+    let format = Format::of_file(&file).map_err(|cause| TaskError::io("read", name, &cause))?;
+    let (action, result) = match format {
+        None => ("read", count(Lines::ALL, &mut { file }, buffer, scan)),
+        Some(format) => {
+            ("decompress", format.decode(file).and_then(|mut decoder| count(Lines::ALL, &mut decoder, buffer, scan)))
+        }
+    };
+    result.map_err(|cause| TaskError::io(action, name, &cause))
+}
+
+/// Counts a range of a plain file.
+fn range(path: &Path, lines: Lines, buffer: &mut Vec<u8>, scan: &mut Scan) -> Result<(), TaskError> {
+    let mut file = open(path, path)?;
+    file.seek(SeekFrom::Start(lines.read_from()))
+        .and_then(|_| count(lines, &mut file, buffer, scan))
+        .map_err(|cause| TaskError::io("read", path, &cause))
+}
+
+fn count(lines: Lines, reader: &mut impl Read, buffer: &mut Vec<u8>, scan: &mut Scan) -> io::Result<()> {
+    lines.read(reader, buffer, |block, offset| scan.add(block, offset))
+}
+
+fn open(path: &Path, name: &Path) -> Result<File, TaskError> {
+    decode::open(path).map_err(|cause| TaskError::io("open", name, &cause))
+}
+
+fn path_of(bytes: &ByteBuf) -> &Path {
+    Path::new(OsStr::from_bytes(bytes))
+}
