@@ -165,6 +165,11 @@ pub trait Report {
         false
     }
 
+    /// Whether the command should end with its usual line of numbers.
+    fn wants_summary(&self) -> bool {
+        true
+    }
+
     /// Lines for standard error, after the report (warnings in the job's own words).
     fn warnings(&self) -> Vec<String> {
         Vec::new()

@@ -2,9 +2,11 @@
 #![forbid(unsafe_code)]
 
 mod decode;
+mod drive;
 pub mod hash;
 mod job;
 pub mod logs;
 mod walk;
 
+pub use drive::{DriveError, FailedTask, Finished, Interrupt, Options, Summary, Watch, plan, run};
 pub use job::{Access, Item, Job, Plan, PlanError, Planned, Report, Table, TaskError};

@@ -232,6 +232,10 @@ impl Report for Check {
         self.lists.iter().zip(self.counts()).any(|(list, counts)| counts.are_bad(list, &self.style))
     }
 
+    fn wants_summary(&self) -> bool {
+        false
+    }
+
     fn warnings(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for (number, (list, counts)) in self.lists.iter().zip(self.counts()).enumerate() {

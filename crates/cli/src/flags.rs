@@ -1,0 +1,190 @@
+//! The command line: the jobs, and the flags that all of them take.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use procession_jobs::hash::HashArgs;
+use procession_jobs::logs::LogsArgs;
+
+/// Batch jobs that use every core, survive bad input and crashes, and end in one report.
+#[derive(Debug, Parser)]
+#[command(name = "procession", version, arg_required_else_help = true, after_help = EXIT_CODES)]
+pub struct Command {
+    /// What to do.
+    #[command(subcommand)]
+    pub job: JobCommand,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 every task done, 1 some task failed (the rest is done and reported), \
+2 bad usage, nothing was written, 130 interrupted.";
+
+/// One line for each job.
+#[derive(Debug, Subcommand)]
+pub enum JobCommand {
+    /// Count lines, and the lines that match patterns
+    #[command(after_help = LOGS_EXAMPLES)]
+    Logs(JobArgs<LogsArgs>),
+    /// Print or check checksums of files
+    #[command(after_help = HASH_EXAMPLES)]
+    Hash(JobArgs<HashArgs>),
+}
+
+/// A job's own arguments, and those of every job.
+#[derive(Debug, Clone, Args)]
+pub struct JobArgs<T: Args> {
+    /// The job's own.
+    #[command(flatten)]
+    pub own: T,
+    /// Those of every job.
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+const LOGS_EXAMPLES: &str = "Examples:
+  procession logs -e 'ERROR|WARN' /var/log
+  procession logs -e errors=ERROR -e slow='took=[0-9]{4,}ms' --show 5 app.log app.log.1.gz
+  zcat old.gz | procession logs -e ERROR --format json -";
+
+const HASH_EXAMPLES: &str = "Examples:
+  procession hash ~/backups > SHA256SUMS
+  procession hash --check SHA256SUMS
+  procession hash --algorithm blake3 huge.img";
+
+/// Flags of every job.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Running")]
+pub struct CommonArgs {
+    /// Worker processes [default: the CPUs that this process may use]
+    #[arg(short = 'j', long, value_name = "N", value_parser = parse_workers)]
+    pub workers: Option<usize>,
+
+    /// Kill a task that runs longer than DUR (500ms, 30s, 5m, 1h)
+    #[arg(long, value_name = "DUR", value_parser = parse_duration)]
+    pub timeout: Option<Duration>,
+
+    /// Try a task again, up to N times, if its worker crashed or it ran out of time
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub retries: u32,
+
+    /// Stop at the first failed task [default: do all others]
+    #[arg(long)]
+    pub fail_fast: bool,
+
+    /// Print the tasks, run none
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Form of the report
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Table, help_heading = "Output")]
+    pub format: Format,
+
+    /// Write the report to PATH [default: standard output, also `-`]
+    #[arg(short, long, value_name = "PATH", help_heading = "Output")]
+    pub output: Option<PathBuf>,
+
+    /// Replace an existing PATH
+    #[arg(long, requires = "output", help_heading = "Output")]
+    pub force: bool,
+
+    /// Show progress on standard error: auto does if that is a terminal
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = When::Auto, help_heading = "Output")]
+    pub progress: When,
+
+    /// Print no summary, and of messages only errors
+    #[arg(short, conflicts_with = "verbose", help_heading = "Output")]
+    pub quiet: bool,
+
+    /// Print a line for each finished task
+    #[arg(short, help_heading = "Output")]
+    pub verbose: bool,
+
+    /// Form of messages on standard error
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text, help_heading = "Output")]
+    pub log_format: LogFormat,
+}
+
+/// Forms of the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people; for `hash` the lines that `sha256sum --check` reads
+    Table,
+    /// One object
+    Json,
+    /// Rows under a header
+    Csv,
+}
+
+/// When to show progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    /// On a terminal
+    Auto,
+    /// Also if standard error is no terminal
+    Always,
+    /// Not at all
+    Never,
+}
+
+/// Forms of messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines of text
+    Text,
+    /// A JSON object a line
+    Json,
+}
+
+fn parse_workers(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("must be a number from 1 on".to_string()),
+        Ok(n) if n > 4096 => Err("must be at most 4096".to_string()),
+        Ok(n) => Ok(n),
+    }
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "must be a number with a unit: 500ms, 30s, 5m, 1h".to_string();
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let number: f64 = text[..digits].parse().map_err(|_| wrong())?;
+    let unit = match &text[digits..] {
+        "ms" => 0.001,
+        "s" | "" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(wrong()),
+    };
+    match Duration::try_from_secs_f64(number * unit) {
+        Ok(Duration::ZERO) | Err(_) => Err("must be more than nothing, and less than for ever".to_string()),
+        Ok(duration) => Ok(duration),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_flags_fit_together() {
+        Command::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_have_units() {
+        assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse_duration("1.5m"), Ok(Duration::from_secs(90)));
+        assert_eq!(parse_duration("7"), Ok(Duration::from_secs(7)));
+        for bad in ["", "s", "-1s", "0s", "5 parsecs", "1..2s", "1e400h", "99999999999999999999h"] {
+            assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn there_is_at_least_one_worker() {
+        assert_eq!(parse_workers("3"), Ok(3));
+        for bad in ["0", "-1", "many", "5000"] {
+            assert!(parse_workers(bad).is_err(), "{bad}");
+        }
+    }
+}

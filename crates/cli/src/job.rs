@@ -1,0 +1,124 @@
+//! From a command line to an exit code.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+use procession_jobs::hash::Hash;
+use procession_jobs::logs::LogsJob;
+use procession_jobs::{DriveError, Finished, Interrupt, Job, Options, PlanError};
+
+use crate::flags::{Command, CommonArgs, Format, JobArgs, JobCommand};
+use crate::log::Log;
+use crate::output::Output;
+use crate::progress::Progress;
+use crate::output;
+
+const SOME_FAILED: u8 = 1;
+const BAD_USAGE: u8 = 2;
+const INTERRUPTED: u8 = 130;
+
+/// Does what the command line says.
+pub fn run_command() -> ExitCode {
+    let workers = |common: &CommonArgs| {
+        common.workers.or_else(|| std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1)
+    };
+    match Command::parse().job {
+        JobCommand::Logs(JobArgs { own, common }) => {
+            let counts_all = common.format != Format::Table;
+            let job = LogsJob::new(own).map(|job| {
+                let job = job.workers(workers(&common));
+                if counts_all { job.count_lines(true) } else { job }
+            });
+            run(job, &common)
+        }
+        JobCommand::Hash(JobArgs { own, common }) => run(Ok(Hash::new(own, workers(&common))), &common),
+    }
+}
+
+fn run<J: Job>(job: Result<J, PlanError>, common: &CommonArgs) -> ExitCode {
+    let log = Log::new(J::NAME, common);
+    let bad_usage = |error: &dyn std::fmt::Display| {
+        log.error(error);
+        ExitCode::from(BAD_USAGE)
+    };
+    let job = match job {
+        Ok(job) => job,
+        Err(error) => return bad_usage(&error),
+    };
+    let output = match Output::new(common.output.as_deref(), common.force) {
+        Ok(output) => output,
+        Err(error) => return bad_usage(&format!("{error:#}")),
+    };
+    if common.dry_run {
+        return match procession_jobs::plan(job) {
+            Ok(plan) => exit_code(output.write(|out| output::write_plan(out, J::NAME, &plan, common.format)), 0, &log),
+            Err(error) => bad_usage(&error),
+        };
+    }
+    let interrupt = Arc::new(Interrupt::default());
+    if let Err(error) = stop_on_signals(&interrupt) {
+        log.error(&format!("failed to watch for Ctrl-C: {error}"));
+    }
+    let mut progress = Progress::new(common.progress, &log);
+    let options = Options {
+        workers: common.workers,
+        timeout: common.timeout,
+        retries: common.retries,
+        fail_fast: common.fail_fast,
+    };
+    let finished = procession_jobs::run(job, &options, &interrupt, &mut progress);
+    progress.finish();
+    match finished {
+        Ok(finished) => report(&finished, common, &output, &log),
+        Err(DriveError::Plan(error)) => bad_usage(&error),
+        Err(DriveError::Pool(error)) => {
+            log.error(&error);
+            ExitCode::from(SOME_FAILED)
+        }
+    }
+}
+
+fn report(finished: &Finished, common: &CommonArgs, output: &Output, log: &Log) -> ExitCode {
+    let Finished { summary, report } = finished;
+    let written = output.write(|out| match common.format {
+        Format::Table => report.text(out),
+        Format::Json => output::write_json(out, summary, report.as_ref()),
+        Format::Csv => output::write_csv(out, &report.table()),
+    });
+    for warning in report.warnings() {
+        log.plain(&warning);
+    }
+    if report.wants_summary() {
+        log.summary(summary);
+    }
+    let code = if summary.is_interrupted {
+        INTERRUPTED
+    } else if summary.done < summary.tasks || report.is_bad() {
+        SOME_FAILED
+    } else {
+        0
+    };
+    exit_code(written, code, log)
+}
+
+fn exit_code(written: anyhow::Result<()>, code: u8, log: &Log) -> ExitCode {
+    match written {
+        Ok(()) => ExitCode::from(code),
+        Err(error) => {
+            log.error(&format!("{error:#}"));
+            ExitCode::from(SOME_FAILED)
+        }
+    }
+}
+
+/// The first signal ends the workers, and what is done is reported; the second ends the program.
+fn stop_on_signals(interrupt: &Arc<Interrupt>) -> Result<(), ctrlc::Error> {
+    let interrupt = Arc::clone(interrupt);
+    ctrlc::set_handler(move || {
+        if interrupt.is_raised() {
+            std::process::exit(INTERRUPTED.into());
+        }
+        interrupt.raise();
+    })
+}

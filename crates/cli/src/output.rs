@@ -1,0 +1,160 @@
+//! Where the report goes, and its forms.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use procession_jobs::{Item, Report, Summary, Table, TaskError};
+use serde_json::{Value, json};
+
+use crate::flags::Format;
+
+/// The place of the report.
+#[derive(Debug)]
+pub enum Output {
+    /// Standard output.
+    Stdout,
+    /// A file, which appears whole or not at all.
+    File {
+        /// Its final name.
+        path: PathBuf,
+        /// Whether it may replace another.
+        force: bool,
+    },
+}
+
+impl Output {
+    /// Checks before any work that the report will have a place.
+    ///
+    /// # Errors
+    /// When the file exists and `force` was not said, or its folder does not exist.
+    pub fn new(path: Option<&Path>, force: bool) -> anyhow::Result<Output> {
+        let Some(path) = path.filter(|p| *p != Path::new("-")) else { return Ok(Output::Stdout) };
+        let shown = path.display();
+        if path.is_dir() {
+            bail!("failed to write `{shown}`: it is a folder (-o/--output takes a file)");
+        }
+        if !force && path.symlink_metadata().is_ok() {
+            bail!("failed to write `{shown}`: it exists (--force replaces it)");
+        }
+        if !folder(path).is_dir() {
+            bail!("failed to write `{shown}`: its folder does not exist (-o/--output)");
+        }
+        Ok(Output::File { path: path.to_path_buf(), force })
+    }
+
+    /// Writes the report. A reader that closes its end early is no error.
+    ///
+    /// # Errors
+    /// When it cannot be written; then a file keeps what it had.
+    pub fn write(&self, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> anyhow::Result<()> {
+        match self {
+            Output::Stdout => {
+                let mut out = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
+                match content(&mut out).and_then(|()| out.flush()) {
+                    Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+                    written => written.context("failed to write the report to standard output"),
+                }
+            }
+            Output::File { path, force } => {
+                write_file(path, *force, content).with_context(|| format!("failed to write `{}`", path.display()))
+            }
+        }
+    }
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A temporary file beside the target, synced, renamed, and the folder synced: the old or the new file, nothing else.
+fn write_file(path: &Path, force: bool, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let file = tempfile::Builder::new()
+        .prefix(".procession-")
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
+        .tempfile_in(folder(path))?;
+    let mut out = BufWriter::new(file);
+    content(&mut out)?;
+    let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+    file.as_file().sync_all()?;
+    if force { file.persist(path)? } else { file.persist_noclobber(path)? };
+    File::open(folder(path))?.sync_all()
+}
+
+/// The report as one JSON object.
+pub fn write_json(out: &mut dyn Write, summary: &Summary, report: &dyn Report) -> io::Result<()> {
+    let failures: Vec<Value> = summary
+        .failures
+        .iter()
+        .map(|f| json!({ "task": f.task, "input": f.input, "kind": f.kind, "message": f.message, "attempts": f.attempts }))
+        .collect();
+    let object = json!({
+        "job": summary.job,
+        "tasks": summary.tasks,
+        "done": summary.done,
+        "failed": summary.failed,
+        "timed_out": summary.timed_out,
+        "crashed": summary.crashed,
+        // No job has a memory limit yet.
+        "over_memory": 0,
+        "cancelled": summary.cancelled,
+        "retried": summary.retried,
+        "elapsed_s": summary.elapsed.as_secs_f64(),
+        "cpu_s": summary.cpu.as_secs_f64(),
+        "peak_rss_bytes": summary.peak_rss_bytes,
+        "bytes_in": summary.bytes_in,
+        "workers": summary.workers,
+        "result": report.json(),
+        "failures": failures,
+    });
+    serde_json::to_writer_pretty(&mut *out, &object)?;
+    writeln!(out)
+}
+
+/// A table as CSV (RFC 4180, with line feeds).
+pub fn write_csv(out: &mut dyn Write, table: &Table) -> io::Result<()> {
+    let mut csv = csv::Writer::from_writer(out);
+    csv.write_record(&table.header)?;
+    for row in &table.rows {
+        csv.write_record(row)?;
+    }
+    csv.flush()
+}
+
+/// The tasks of a plan, for `--dry-run`.
+pub fn write_plan(
+    out: &mut dyn Write,
+    job: &str,
+    plan: &[(Item, Option<TaskError>)],
+    format: Format,
+) -> io::Result<()> {
+    let path = |item: &Item| item.path.display().to_string();
+    let problem = |error: &Option<TaskError>| error.as_ref().map(ToString::to_string);
+    match format {
+        Format::Table => {
+            for (number, (item, error)) in plan.iter().enumerate() {
+                match error {
+                    None => writeln!(out, "task {number}: {job} `{}` ({} bytes)", path(item), item.bytes)?,
+                    Some(error) => writeln!(out, "task {number}: {error}")?,
+                }
+            }
+            Ok(())
+        }
+        Format::Json => {
+            let tasks: Vec<Value> = plan
+                .iter()
+                .map(|(item, error)| json!({ "input": path(item), "bytes": item.bytes, "problem": problem(error) }))
+                .collect();
+            serde_json::to_writer_pretty(&mut *out, &json!({ "job": job, "tasks": tasks }))?;
+            writeln!(out)
+        }
+        Format::Csv => {
+            let row = |(item, error): &(Item, Option<TaskError>)| {
+                vec![path(item), item.bytes.to_string(), problem(error).unwrap_or_default()]
+            };
+            let header = ["input", "bytes", "problem"].map(str::to_string).to_vec();
+            write_csv(out, &Table { header, rows: plan.iter().map(row).collect() })
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! The progress line on a terminal.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use procession_jobs::{FailedTask, Item, Watch};
+
+use crate::flags::When;
+use crate::log::Log;
+
+/// Shows bytes, rate, time left and failures while a job runs, and prints failures as they come.
+pub struct Progress<'a> {
+    /// None if it is not to be shown.
+    bar: Option<ProgressBar>,
+    failures: u64,
+    log: &'a Log,
+}
+
+impl<'a> Progress<'a> {
+    /// A progress line, if `when` and the terminal allow it.
+    pub fn new(when: When, log: &'a Log) -> Progress<'a> {
+        let is_shown = match when {
+            When::Auto => std::io::stderr().is_terminal(),
+            When::Always => true,
+            When::Never => false,
+        };
+        Progress { bar: is_shown.then(bar), failures: 0, log }
+    }
+
+    /// Takes the line away.
+    pub fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn print(&self, print: impl FnOnce()) {
+        match &self.bar {
+            Some(bar) => bar.suspend(print),
+            None => print(),
+        }
+    }
+}
+
+fn bar() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(10));
+    let template = "{spinner} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left{msg} {wide_bar}";
+    // The template is a constant, and parses.
+    bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+impl Watch for Progress<'_> {
+    fn planned(&mut self, item: &Item) {
+        if let Some(bar) = &self.bar {
+            bar.inc_length(item.bytes);
+        }
+    }
+
+    fn finished(&mut self, item: &Item, error: Option<&FailedTask>) {
+        if let Some(bar) = &self.bar {
+            bar.inc(item.bytes);
+        }
+        match error {
+            Some(failed) => {
+                self.failures += 1;
+                if let Some(bar) = &self.bar {
+                    bar.set_message(format!(", {} failed", self.failures));
+                }
+                self.print(|| self.log.error(&failed.message));
+            }
+            None if self.log.is_verbose => self.print(|| self.log.info(&format!("done `{}`", item.path.display()))),
+            None => {}
+        }
+    }
+}
