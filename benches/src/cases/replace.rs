@@ -1,0 +1,80 @@
+//! From the SIGKILL of a worker to the answer of the one after it, by itself and with a large parent.
+//!
+//! The pool's own time counts from the moment at which the kernel lets anybody see the exit (the worker's pidfd is
+//! readable); until then the kernel takes the dead process apart.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use procession::{FailureKind, Pool};
+
+use super::{Scale, warm_up};
+use crate::measure::median;
+use crate::report::{Figure, Row, Target};
+
+const GIB: usize = 1 << 30;
+
+fn worker_pid(_: ()) -> u32 {
+    std::process::id()
+}
+
+fn sleep(time: Duration) {
+    std::thread::sleep(time);
+}
+
+pub fn run(scale: Scale) -> anyhow::Result<Vec<Row>> {
+    let deaths = scale.pick(100, 20);
+    let mut rows = Vec::new();
+    for gib in [0, scale.pick(4, 1)] {
+        let ballast = vec![1u8; gib * GIB];
+        for is_busy in [false, true] {
+            let mut times = Times::default();
+            // A pool with more processes than worker and supervisor would have others to wake.
+            let pool = Pool::builder().workers(1).build()?;
+            warm_up(&pool)?;
+            for _ in 0..deaths {
+                one_death(&pool, is_busy, &mut times)?;
+            }
+            let name = format!("replace: {} worker, parent of {gib} GiB", if is_busy { "busy" } else { "idle" });
+            let (own, whole) = (median(times.from_exit), median(times.from_kill));
+            rows.push(Row::figure(&name, Figure::Seconds(own), Target::AtMost(Figure::Seconds(1e-3))));
+            rows.push(Row::figure(format!("{name}, from SIGKILL"), Figure::Seconds(whole), Target::Open));
+        }
+        drop(std::hint::black_box(ballast));
+    }
+    Ok(rows)
+}
+
+/// Seconds until a new worker has answered.
+#[derive(Default)]
+struct Times {
+    from_kill: Vec<f64>,
+    from_exit: Vec<f64>,
+}
+
+fn one_death(pool: &Pool, is_busy: bool, times: &mut Times) -> anyhow::Result<()> {
+    let pid = pool.apply(worker_pid, ())?;
+    let pidfd = procession_os::open_pidfd(pid as i32)?;
+    let task = if is_busy { Some(pool.submit(sleep, Duration::from_secs(60))?) } else { None };
+    // Long enough for the task to have begun, and for everything else to have gone to sleep.
+    sleep(Duration::from_millis(3));
+    let killed = Instant::now();
+    procession_os::kill_pidfd(pidfd.as_fd());
+    let exited = wait_for_exit(&pidfd)?;
+    let successor = pool.apply(worker_pid, ())?;
+    let answered = Instant::now();
+    ensure!(successor != pid, "the dead answer");
+    times.from_kill.push((answered - killed).as_secs_f64());
+    times.from_exit.push((answered - exited).as_secs_f64());
+    if let Some(task) = task {
+        let failure = task.wait().result.err().context("the killed task has a result")?;
+        ensure!(matches!(failure.kind(), FailureKind::Crashed { .. }), "the killed task: {failure}");
+    }
+    Ok(())
+}
+
+fn wait_for_exit(pidfd: &OwnedFd) -> anyhow::Result<Instant> {
+    procession_os::readable(pidfd, None)?;
+    Ok(Instant::now())
+}

@@ -1,0 +1,5 @@
+//! What the pool is compared with.
+
+pub mod futex;
+pub mod python;
+pub mod socket;
