@@ -20,8 +20,7 @@ fn main() -> Result<(), procession::Error> {
         task.on_error(move |failure| drop(on_error.send(format!("1 / {n}: {failure}"))));
     }
     drop(sender);
-    let mut lines: Vec<String> =
-        receiver.into_iter().map(|line| line.replace("examples/callbacks.rs:", "line ")).collect();
+    let mut lines: Vec<String> = receiver.into_iter().collect();
     lines.sort();
     lines.iter().for_each(|line| println!("{line}"));
     Ok(())

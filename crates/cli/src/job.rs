@@ -10,9 +10,9 @@ use procession_jobs::{DriveError, Finished, Interrupt, Job, Options, PlanError};
 
 use crate::flags::{Command, CommonArgs, Format, JobArgs, JobCommand};
 use crate::log::Log;
+use crate::output;
 use crate::output::Output;
 use crate::progress::Progress;
-use crate::output;
 
 const SOME_FAILED: u8 = 1;
 const BAD_USAGE: u8 = 2;

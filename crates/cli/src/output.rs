@@ -78,7 +78,11 @@ fn write_file(path: &Path, force: bool, content: impl FnOnce(&mut dyn Write) -> 
     content(&mut out)?;
     let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
     file.as_file().sync_all()?;
-    if force { file.persist(path)? } else { file.persist_noclobber(path)? };
+    if force {
+        file.persist(path)?
+    } else {
+        file.persist_noclobber(path)?
+    };
     File::open(folder(path))?.sync_all()
 }
 

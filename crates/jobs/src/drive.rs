@@ -166,7 +166,8 @@ pub fn run<J: Job>(
     let plan = job.plan().map_err(DriveError::Plan)?;
     let pool = Arc::new(build_pool(J::NAME, options).map_err(DriveError::Pool)?);
     interrupt.watch(&pool);
-    let ledger = Rc::new(RefCell::new(Ledger { summary: Summary { job: J::NAME, ..Summary::default() }, ..Ledger::default() }));
+    let ledger =
+        Rc::new(RefCell::new(Ledger { summary: Summary { job: J::NAME, ..Summary::default() }, ..Ledger::default() }));
     let tasks = Pull { tasks: plan.tasks, ledger: Rc::clone(&ledger), interrupt, fail_fast: options.fail_fast };
     let mut outcomes = pool.imap_unordered_with(job.context(), J::run, tasks).map_err(DriveError::Pool)?;
     loop {
@@ -255,7 +256,8 @@ impl FailedTask {
     fn new(task: usize, item: &Item, kind: &'static str, message: String, attempts: u32) -> FailedTask {
         let input = item.path.display().to_string();
         // A task's own error names its input; what the pool says of a worker does not.
-        let message = if message.contains(&input) { message } else { format!("failed to process `{input}`: {message}") };
+        let message =
+            if message.contains(&input) { message } else { format!("failed to process `{input}`: {message}") };
         FailedTask { task, input, kind, message, attempts }
     }
 }

@@ -1,6 +1,8 @@
 //! First light.
 use procession::*;
-fn square(n: u64) -> u64 { n * n }
+fn square(n: u64) -> u64 {
+    n * n
+}
 #[test]
 fn map_works() {
     let pool = Pool::builder().workers(2).build().unwrap();
