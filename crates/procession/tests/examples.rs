@@ -38,6 +38,14 @@ fn safe_worker() {
     let lines = run("safe_worker");
     let lines: Vec<&str> = lines.lines().collect();
     assert_eq!(lines[..3], ["task 0: 0", "task 1: 10", "task 2: panicked: I do not like 2"]);
+    assert!(lines[3].starts_with("task 3: the worker was killed by signal 6 (SIGABRT)"), "{}", lines[3]);
+    assert_eq!(lines[4..], ["task 4: longer than 300ms", "task 5: 50"]);
+}
+
+#[test]
+fn callbacks() {
+    let lines = run("callbacks");
+    let lines: Vec<&str> = lines.lines().collect();
     assert_eq!((lines[0], lines[2]), ("1 / 0.5 = 2", "1 / 4 = 0.25"));
     assert!(
         lines[1].starts_with("1 / 0: panicked at") && lines[1].ends_with("nothing divides by zero"),
