@@ -107,8 +107,8 @@ fn become_worker(started: StartedWorker) -> ! {
         refuse(&format!("a worker cannot start: {e}"));
     }
     let ended = match role {
-        Role::PoolWorker => take(fds).and_then(|fds| worker::work(fds)),
-        Role::Process => take(fds).and_then(|fds| process::run(fds)),
+        Role::PoolWorker => take(fds).and_then(worker::work),
+        Role::Process => take(fds).and_then(process::run),
     };
     match ended {
         Ok(code) => std::process::exit(code),

@@ -36,6 +36,8 @@ pub(crate) const POOL_BELL: Bell = Bell { count: 0, mode: 64 };
 pub(crate) const POOL_BELL_BYTES: usize = 4096;
 
 const REVOKED: u64 = 1;
+const ARRIVED: u32 = 1;
+const READY: u32 = 2;
 
 /// One lane's shared memory.
 #[derive(Debug)]
@@ -114,14 +116,24 @@ impl Lane {
         (word >> 1, word & REVOKED != 0)
     }
 
+    /// Worker: tells that it has come as far as its first lines.
+    pub fn set_arrived(&self) {
+        self.memory.u32(AT_READY).store(ARRIVED, Ordering::Release);
+    }
+
+    /// Parent: whether the worker has come as far as its first lines.
+    pub fn has_arrived(&self) -> bool {
+        self.memory.u32(AT_READY).load(Ordering::Acquire) != 0
+    }
+
     /// Worker: tells that it is set up and takes tasks.
     pub fn set_ready(&self) {
-        self.memory.u32(AT_READY).store(1, Ordering::Release);
+        self.memory.u32(AT_READY).store(READY, Ordering::Release);
     }
 
     /// Parent: whether the worker is set up.
     pub fn is_ready(&self) -> bool {
-        self.memory.u32(AT_READY).load(Ordering::Acquire) != 0
+        self.memory.u32(AT_READY).load(Ordering::Acquire) == READY
     }
 
     /// Parent: asks to be woken when tasks have been taken out of their ring.

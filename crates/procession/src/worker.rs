@@ -426,6 +426,7 @@ pub(crate) fn work([lane, pool, event, stderr]: [OwnedFd; 4]) -> io::Result<i32>
     procession_os::redirect_stderr(stderr.as_fd())?;
     let shared = Arc::new(Lane { memory: Segment::map(&lane)? });
     shared.check()?;
+    shared.set_arrived();
     let bell = Arc::new(PoolBell { pool: Segment::map(&pool)?, event: Notifier::from_fd(event) });
     // Programs that a task starts, and whatever it forks, get none of these.
     drop((lane, pool, stderr));

@@ -37,6 +37,9 @@ pub(crate) const TICK: Duration = Duration::from_millis(5);
 /// Workers that may end before their first task, one after the other, before the pool gives up.
 const MAX_FAILED_STARTS: u32 = 5;
 
+/// How long the way to `init` may take in a new process.
+const ARRIVAL_LIMIT: Duration = Duration::from_secs(60);
+
 /// Interests of the engine's poller.
 pub(crate) const ON_LEASE: u64 = u64::MAX;
 pub(crate) const ON_EVENT: u64 = u64::MAX - 1;
@@ -85,6 +88,8 @@ pub(crate) struct Core {
     next_worker_id: u64,
     failed_starts: u32,
     deaths: VecDeque<Instant>,
+    /// What workers wrote to their standard error, to be passed on by the engine.
+    pub stderr: Vec<u8>,
     /// To be run once the lock is released.
     pub effects: Vec<Effect>,
     /// Somebody's batch has got events.
@@ -118,6 +123,7 @@ impl Core {
             next_worker_id: 1,
             failed_starts: 0,
             deaths: VecDeque::new(),
+            stderr: Vec::new(),
             effects: Vec::new(),
             has_news: false,
         })
@@ -340,7 +346,7 @@ impl Core {
         }
         let now = Instant::now();
         let worth = |slot: &Slot| {
-            if slot.phase != Phase::Running || slot.is_sending() {
+            if !matches!(slot.phase, Phase::Running | Phase::Starting) || slot.is_sending() {
                 return None;
             }
             let waiting = slot.not_begun().filter(|&n| n > 0)?;
@@ -381,8 +387,11 @@ impl Core {
 
     /// How long somebody who waits may sleep before he looks by himself.
     pub fn tick(&self) -> Option<Duration> {
-        let several = |s: &Slot| s.queue.len() > 1 || s.queue.front().is_some_and(|f| f.chunk.count - f.done > 1);
-        self.slots.iter().any(several).then_some(TICK)
+        let is_idle = |s: &Slot| s.phase == Phase::Running && s.queue.is_empty();
+        let has_several = |s: &Slot| s.queue.iter().any(|f| f.chunk.count - f.done > 1);
+        // Work that waits behind a slow item is taken back by whoever looks.
+        let may_even_out = self.slots.iter().any(is_idle) && self.slots.iter().any(|s| s.queue.len() > 1);
+        (may_even_out || self.slots.iter().any(has_several)).then_some(TICK)
     }
 
     // ---------------------------------------------------------------- cancelling
@@ -451,6 +460,15 @@ impl Core {
         }
         for chunk in &chunks {
             self.deliver_failures(chunk, &kind);
+        }
+    }
+
+    /// Nobody needs the context any more.
+    pub fn forget(&mut self, context: u64) {
+        for at in 0..self.slots.len() {
+            if self.slots[at].forget(context).is_err() {
+                self.doom(at, DoomReason::Corrupt);
+            }
         }
     }
 
@@ -743,14 +761,30 @@ impl Core {
             }
         }
         self.start_workers(now);
-        for slot in &self.slots {
-            if let Phase::Empty(when) = slot.phase {
-                at_latest(when.max(now + Duration::from_millis(1)));
+        for at in 0..self.slots.len() {
+            let slot = &self.slots[at];
+            match slot.phase {
+                Phase::Empty(when) => at_latest(when.max(now + Duration::from_millis(1))),
+                Phase::Starting if !slot.lane.has_arrived() => {
+                    let limit = slot.asked_at + ARRIVAL_LIMIT;
+                    if limit <= now { self.never_arrived(at) } else { at_latest(limit) }
+                }
+                _ => {}
             }
         }
         let due = next.map(|when| when.saturating_duration_since(now));
         let tick = if self.is_driven || self.outstanding == 0 { None } else { self.tick() };
         due.into_iter().chain(tick).min()
+    }
+
+    /// A new process did not get as far as `init`.
+    fn never_arrived(&mut self, at: usize) {
+        let what = if self.slots[at].pid == 0 { "the supervisor" } else { "a worker" };
+        self.give_up(format!(
+            "failed to start a worker: {what} did not reach procession::init() within {ARRIVAL_LIMIT:?}; is it the first \
+             call in main?"
+        ));
+        Lease::kill_supervisor();
     }
 
     fn time_out(&mut self, at: usize, limit: Duration) {
@@ -783,11 +817,7 @@ impl Core {
         if !is_open && let Some(pipe) = self.slots[at].stderr.take() {
             self.poller.remove(&pipe);
         }
-        if !text.is_empty() {
-            use std::io::Write;
-            // There is nobody to tell that standard error is closed.
-            let _ = io::stderr().write_all(&text);
-        }
+        self.stderr.append(&mut text);
     }
 
     // ---------------------------------------------------------------- sleeping

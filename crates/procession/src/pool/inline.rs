@@ -16,12 +16,14 @@ use crate::{Error, ErrorKind, Failure, FailureKind};
 /// What the initializer returned.
 pub(crate) struct State(Option<&'static (dyn Any + Send + Sync)>);
 
+type Record = (RecordKind, Vec<u8>);
+
 /// Records, kept in order.
 #[derive(Clone, Default)]
-struct Kept(Arc<Mutex<Vec<(RecordKind, Vec<u8>)>>>);
+struct Kept(Arc<Mutex<Vec<Record>>>);
 
 impl Kept {
-    fn take(&self) -> Vec<(RecordKind, Vec<u8>)> {
+    fn take(&self) -> Vec<Record> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

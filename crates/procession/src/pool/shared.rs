@@ -1,7 +1,7 @@
 //! A pool as its callers and its engine share it: the core under its lock, and how threads wait for it.
 
 use std::collections::HashMap;
-use std::io;
+use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -244,7 +244,12 @@ impl Shared {
                     }
                 }
             }
+            let stderr = std::mem::take(&mut core.stderr);
             self.release(core);
+            if !stderr.is_empty() {
+                // There is nobody to tell that standard error is closed.
+                let _ = io::stderr().write_all(&stderr);
+            }
         }
     }
 

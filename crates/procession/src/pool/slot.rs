@@ -34,6 +34,8 @@ pub(crate) struct Slot {
     /// Number of the next item to be answered.
     pub acked_seq: u64,
     pub phase: Phase,
+    /// When its worker was asked for.
+    pub asked_at: Instant,
     /// Tells this worker from the ones before it, among all of the pool.
     pub worker_id: u64,
     pub pid: u32,
@@ -55,7 +57,7 @@ pub(crate) struct Slot {
 pub(crate) enum Phase {
     /// There is none; one is to be started at that time.
     Empty(Instant),
-    /// Asked for. It may be given tasks: they wait in the lane.
+    /// Asked for, and not yet set up. It may be given a chunk, which waits in the lane.
     Starting,
     /// It has taken its first frame.
     Running,
@@ -138,6 +140,7 @@ impl Slot {
             next_seq: 0,
             acked_seq: 0,
             phase: Phase::Empty(Instant::now()),
+            asked_at: Instant::now(),
             worker_id: 0,
             pid: 0,
             pidfd: None,
@@ -164,6 +167,7 @@ impl Slot {
         self.stderr_tail.clear();
         self.contexts.clear();
         self.progress_at = Instant::now();
+        self.asked_at = self.progress_at;
     }
 
     /// Whether frames wait for room in the ring.
@@ -249,6 +253,14 @@ impl Slot {
         self.queue.push_back(InFlight { first_seq: self.next_seq, done: 0, chunk });
         self.next_seq += u64::from(self.queue.back().map_or(0, |f| f.chunk.count));
         self.send(frame, payload, range)
+    }
+
+    /// Drops a context that no call uses any more.
+    pub fn forget(&mut self, context: u64) -> Result<(), Corrupt> {
+        if !self.contexts.remove(&context) || matches!(self.phase, Phase::Empty(_) | Phase::Gone | Phase::Doomed) {
+            return Ok(());
+        }
+        self.send_plain(Frame { context, ..Frame::plain(FrameKind::Forget) })
     }
 
     /// Whether there is something to [`take`](Slot::take).

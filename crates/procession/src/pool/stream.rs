@@ -235,6 +235,16 @@ where
     }
 }
 
+impl<I: Iterator, R> Drop for Feed<I, R> {
+    fn drop(&mut self) {
+        if let Some(context) = &self.batch.context {
+            let mut core = self.shared.lock();
+            core.forget(context.id);
+            self.shared.release(core);
+        }
+    }
+}
+
 /// The outcomes of [`Pool::imap`](crate::Pool::imap) and [`Pool::imap_unordered`](crate::Pool::imap_unordered).
 ///
 /// Items are pulled in the thread that iterates, a little ahead of what it takes. Dropping the iterator gives up what

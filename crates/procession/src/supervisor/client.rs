@@ -46,6 +46,13 @@ impl Lease {
         supervisor.lease()
     }
 
+    /// Kills the supervisor, should it not answer; the next lease starts another.
+    pub fn kill_supervisor() {
+        if let Some(supervisor) = SUPERVISOR.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            supervisor.child.kill();
+        }
+    }
+
     /// Sends a request.
     ///
     /// # Errors
