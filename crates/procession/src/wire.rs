@@ -201,6 +201,8 @@ pub(crate) enum FrameKind {
     Resume = 6,
     /// End with exit code 0.
     Stop = 7,
+    /// Nothing: the first frame of a worker without an initializer.
+    Begin = 8,
 }
 
 pub(crate) const FRAME_HEADER: usize = 48;
@@ -234,6 +236,7 @@ impl Frame {
             5 => FrameKind::Initialize,
             6 => FrameKind::Resume,
             7 => FrameKind::Stop,
+            8 => FrameKind::Begin,
             _ => return None,
         };
         Some(Frame {
@@ -303,7 +306,7 @@ mod tests {
             }.to_bytes();
             prop_assert_eq!(Frame::parse(&bytes).unwrap().to_bytes(), bytes);
             bytes[0] = kind as u8;
-            prop_assert_eq!(Frame::parse(&bytes).is_some(), (1..8).contains(&kind));
+            prop_assert_eq!(Frame::parse(&bytes).is_some(), (1..9).contains(&kind));
         }
     }
 

@@ -122,7 +122,7 @@ impl Tasks {
                 self.run(frame.call)?;
                 return Ok(self.state.is_some());
             }
-            FrameKind::Resume | FrameKind::Stop => {}
+            FrameKind::Resume | FrameKind::Stop | FrameKind::Begin => {}
         }
         Ok(true)
     }
@@ -446,7 +446,7 @@ pub(crate) fn work([lane, pool, event, stderr]: [OwnedFd; 4]) -> io::Result<i32>
                 }
             }
         }
-        // The first frame is Initialize or Resume.
+        // The first frame is Initialize or Begin.
         if !shared.is_ready() {
             shared.set_ready();
             inbox.bell.ring();

@@ -514,7 +514,7 @@ impl Core {
                     Frame { call: init.call, len: init.argument.len() as u64, ..Frame::plain(FrameKind::Initialize) };
                 slot.send(frame, Arc::clone(&init.argument), 0..init.argument.len())
             }
-            None => slot.send_plain(Frame::plain(FrameKind::Resume)),
+            None => slot.send_plain(Frame::plain(FrameKind::Begin)),
         };
         first.map_err(|Corrupt| io::Error::other("its memory was changed while it had none"))?;
         let request = Request::Start {

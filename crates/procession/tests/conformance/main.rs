@@ -1,0 +1,148 @@
+//! One suite that every kind of pool passes.
+//!
+//! A row is a function that gets a [`Kind`]; the table below says which kinds it is for. Rows `in_processes` need
+//! something that can be killed, or that runs beside its caller: they are left out for the inline pool.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod calls;
+mod failures;
+mod handles;
+mod lazy;
+mod life;
+mod payloads;
+mod process;
+mod timeouts;
+mod workers;
+
+use support::Kind;
+
+macro_rules! rows_of {
+    ($name:ident, $kind:expr, $($file:ident::$row:ident)*) => {
+        mod $name {
+            use super::*;
+            $(
+                #[test]
+                fn $row() {
+                    let name = concat!(stringify!($name), "::", stringify!($row));
+                    support::watched(name, || $file::$row($kind));
+                }
+            )*
+        }
+    };
+}
+
+macro_rules! suite {
+    (everywhere { $($file:ident::$row:ident)* } in_processes { $($only_file:ident::$only:ident)* }) => {
+        rows_of!(inline, Kind::Inline, $($file::$row)*);
+        rows_of!(forkserver_1, Kind::Forkserver(1), $($file::$row)* $($only_file::$only)*);
+        rows_of!(forkserver_3, Kind::Forkserver(3), $($file::$row)* $($only_file::$only)*);
+        rows_of!(spawn_1, Kind::Spawn(1), $($file::$row)* $($only_file::$only)*);
+        rows_of!(spawn_2, Kind::Spawn(2), $($file::$row)* $($only_file::$only)*);
+    };
+}
+
+suite! {
+    everywhere {
+        calls::map_keeps_the_order
+        calls::every_call_takes_an_empty_iterator
+        calls::try_map_gives_the_first_error_of_all
+        calls::map_runs_all_and_gives_the_first_failure
+        calls::a_context_is_shared_by_all_tasks
+        calls::imap_gives_outcomes_in_order
+        calls::imap_unordered_gives_each_outcome_once
+        calls::one_task_is_applied_or_submitted
+        calls::arguments_and_results_of_many_shapes
+        calls::functions_of_every_form
+        calls::chunks_of_any_size_give_the_same
+        calls::pools_nest
+        calls::threads_share_a_pool
+        calls::one_call_feeds_another
+        lazy::items_are_pulled_as_they_are_needed
+        lazy::no_more_items_are_in_flight_than_allowed
+        lazy::no_more_bytes_are_in_flight_than_allowed
+        lazy::an_iterator_without_end_is_fine
+        lazy::an_iterator_may_panic
+        lazy::an_iterator_may_go_on_after_a_panic
+        lazy::an_iterator_may_wait_for_the_pool
+        lazy::outcomes_may_be_left_alone
+        payloads::bytes_of_any_size
+        payloads::text_of_any_size
+        payloads::values_of_any_size
+        payloads::many_large_values_in_both_directions
+        payloads::large_values_from_several_threads
+        payloads::arguments_that_cannot_travel
+        payloads::results_that_cannot_travel
+        payloads::contexts_that_cannot_travel
+        payloads::a_result_that_panics_on_its_way
+        failures::a_panic_tells_what_and_where
+        failures::errors_keep_their_text
+        handles::a_handle_waits
+        handles::callbacks_are_called_once
+        handles::a_callback_may_panic
+        handles::a_handle_is_a_future
+        handles::as_completed_gives_all
+        handles::stats_count_outcomes
+        life::a_closed_pool_takes_nothing
+        life::a_terminated_pool_takes_nothing
+        life::a_pool_may_be_dropped_in_a_callback
+        life::several_pools_live_side_by_side
+        workers::an_initializer_makes_the_state
+        workers::the_initializers_argument_may_not_travel
+    }
+    in_processes {
+        failures::every_way_to_end_a_worker_costs_one_task
+        failures::a_crash_in_a_chunk_costs_one_item
+        failures::a_crash_is_tried_again
+        failures::tries_are_counted
+        failures::standard_error_is_kept_for_the_failure
+        failures::too_many_deaths_break_the_pool
+        failures::workers_killed_from_outside_are_replaced
+        timeouts::a_task_that_sleeps_is_ended
+        timeouts::a_task_that_spins_is_ended
+        timeouts::a_task_that_cannot_hear_is_killed
+        timeouts::a_worker_that_stands_still_is_replaced
+        timeouts::only_the_late_item_of_a_chunk_is_ended
+        timeouts::a_late_task_is_tried_again
+        timeouts::an_argument_may_travel_longer_than_a_task_may_run
+        timeouts::a_slow_start_is_not_a_late_task
+        timeouts::late_tasks_do_not_break_the_pool
+        timeouts::limits_may_be_endless
+        timeouts::a_call_has_a_limit
+        timeouts::a_stream_has_a_limit
+        handles::a_handle_waits_for_a_while
+        handles::a_waiting_task_is_cancelled
+        handles::a_running_task_is_cancelled
+        handles::a_task_is_cancelled_while_its_worker_starts
+        handles::a_large_argument_is_cancelled_on_its_way
+        handles::as_completed_goes_by_the_end
+        handles::wait_counts_what_is_ready
+        handles::a_future_is_woken_from_elsewhere
+        handles::stats_show_what_waits_and_runs
+        handles::an_idle_thread_sees_results_while_another_pulls
+        life::join_finishes_what_was_handed_over
+        life::terminate_does_not_wait
+        life::handles_outlive_their_pool
+        life::a_stream_outlives_its_pool
+        life::terminate_right_after_the_start
+        workers::each_worker_is_initialized_once
+        workers::a_failing_initializer_breaks_the_pool
+        workers::an_initializer_may_fail_now_and_then
+        workers::workers_are_recycled
+        workers::workers_are_recycled_in_the_middle_of_a_chunk
+        workers::contexts_are_forgotten
+        workers::a_worker_has_no_input_and_a_name
+        workers::what_a_task_leaves_behind_is_ended
+        process::it_runs_and_ends
+        process::its_end_is_told
+        process::it_is_waited_for_or_not
+        process::it_is_ended_by_signals
+        process::a_daemon_ends_with_its_handle
+        process::others_are_waited_for
+        process::its_argument_may_be_large
+        process::its_argument_may_not_travel
+        process::its_children_end_with_it
+        process::many_at_once
+    }
+}

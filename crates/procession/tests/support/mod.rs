@@ -1,0 +1,174 @@
+//! What the test binaries share: a watchdog, kinds of pools, and gates that tasks wait at.
+#![allow(dead_code)]
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, Once, PoisonError};
+use std::time::{Duration, Instant};
+
+use procession::{Pool, PoolBuilder, StartMethod};
+use tempfile::TempDir;
+
+/// A test that takes longer hangs.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+static RUNNING: Mutex<Vec<(String, Instant)>> = Mutex::new(Vec::new());
+
+/// Runs a test; should it hang, the whole test binary is aborted with its name. Its supervisor then ends what it has
+/// started.
+pub fn watched<T>(name: &str, test: impl FnOnce() -> T) -> T {
+    static WATCHDOG: Once = Once::new();
+    WATCHDOG.call_once(|| {
+        std::thread::spawn(|| {
+            loop {
+                std::thread::sleep(Duration::from_secs(1));
+                let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some((name, _)) = running.iter().find(|(_, since)| since.elapsed() > PATIENCE) {
+                    eprintln!("watchdog: {name} has not ended within {PATIENCE:?}: it hangs");
+                    std::process::abort();
+                }
+            }
+        });
+    });
+    struct Watch(String);
+    impl Drop for Watch {
+        fn drop(&mut self) {
+            RUNNING.lock().unwrap_or_else(PoisonError::into_inner).retain(|(name, _)| *name != self.0);
+        }
+    }
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner).push((name.to_string(), Instant::now()));
+    let _watch = Watch(name.to_string());
+    test()
+}
+
+/// Every kind of pool that there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Inline,
+    Forkserver(usize),
+    Spawn(usize),
+}
+
+impl Kind {
+    pub fn builder(self) -> PoolBuilder {
+        match self {
+            Kind::Inline => Pool::builder().inline(),
+            Kind::Forkserver(workers) => Pool::builder().workers(workers),
+            Kind::Spawn(workers) => Pool::builder().workers(workers).start_method(StartMethod::Spawn),
+        }
+    }
+
+    pub fn pool(self) -> Pool {
+        self.builder().build().unwrap()
+    }
+
+    pub fn workers(self) -> usize {
+        match self {
+            Kind::Inline => 1,
+            Kind::Forkserver(workers) | Kind::Spawn(workers) => workers,
+        }
+    }
+
+    pub fn method(self) -> StartMethod {
+        if matches!(self, Kind::Spawn(_)) { StartMethod::Spawn } else { StartMethod::ForkServer }
+    }
+}
+
+/// A folder at which tasks report and wait. Closing it (dropping it) lets them go.
+pub struct Gate(TempDir);
+
+impl Gate {
+    pub fn new() -> Gate {
+        Gate(tempfile::tempdir().unwrap())
+    }
+
+    /// What tasks get, to [`arrive`] and [`pass`].
+    pub fn path(&self) -> PathBuf {
+        self.0.path().to_path_buf()
+    }
+
+    pub fn open(&self) {
+        std::fs::write(self.0.path().join("open"), "").unwrap();
+    }
+
+    /// Notes that were left by [`arrive`], sorted.
+    pub fn arrivals(&self) -> Vec<String> {
+        let names = std::fs::read_dir(self.0.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.filter_map(|n| n.strip_prefix("at-").map(str::to_string)).collect();
+        names.sort();
+        names
+    }
+
+    pub fn wait_for_arrivals(&self, count: usize) -> Vec<String> {
+        until(|| Some(self.arrivals()).filter(|a| a.len() >= count))
+    }
+}
+
+/// Task: leaves a note at a gate.
+pub fn arrive(gate: &Path, note: &str) {
+    let _ = std::fs::write(gate.join(format!("at-{note}")), "");
+}
+
+/// Task: waits until the gate is opened or gone.
+pub fn pass(gate: &Path) {
+    while gate.exists() && !gate.join("open").exists() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Task: arrives as its number, passes, and returns the number.
+pub fn through((gate, n): (PathBuf, u64)) -> u64 {
+    arrive(&gate, &n.to_string());
+    pass(&gate);
+    n
+}
+
+/// Looks again and again until there is something.
+pub fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Waits until a process is gone (or is a zombie, which runs no more).
+pub fn until_gone(pid: i32) {
+    until(|| (!is_running(pid)).then_some(()));
+}
+
+pub fn is_running(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+}
+
+pub fn square(n: u64) -> u64 {
+    n * n
+}
+
+pub fn own_pid(_: ()) -> u32 {
+    std::process::id()
+}
+
+pub fn raise(signal: i32) {
+    procession_os::signal_process(std::process::id() as i32, signal);
+}
+
+/// A small generator of numbers that look random, the same for the same seed (splitmix64).
+#[derive(Clone)]
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `end`.
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.next() % end.max(1)
+    }
+}
