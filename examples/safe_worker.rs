@@ -17,7 +17,7 @@ fn risky(n: u32) -> u32 {
 
 fn main() -> Result<(), procession::Error> {
     procession::init();
-    let pool = Pool::builder().workers(2).timeout(Duration::from_millis(300)).build()?;
+    let pool = Pool::builder().workers(2).timeout(Duration::from_secs(2)).build()?;
     for outcome in pool.imap(risky, 0..6)? {
         match outcome.result {
             Ok(n) => println!("task {}: {n}", outcome.index),
