@@ -74,6 +74,8 @@ pub(crate) struct Core {
     pub bytes: usize,
     pub stage: Stage,
     pub lease: Option<Lease>,
+    /// Whether a worker that was started through it has taken a task.
+    lease_has_served: bool,
     pub poller: Arc<Poller>,
     pub bell: Arc<Segment>,
     pub bell_fd: std::os::fd::OwnedFd,
@@ -112,6 +114,7 @@ impl Core {
             bytes: 0,
             stage: Stage::Open,
             lease: None,
+            lease_has_served: false,
             poller,
             bell: Arc::new(bell),
             bell_fd,
@@ -187,6 +190,7 @@ impl Core {
             self.slots[at].phase = Phase::Running;
             self.slots[at].progress_at = *now.get_or_insert_with(Instant::now);
             self.failed_starts = 0;
+            self.lease_has_served = true;
             has_moved = true;
         }
         has_moved
@@ -497,6 +501,7 @@ impl Core {
             None => {
                 let lease = Lease::open()?;
                 self.poller.add(&lease, ON_LEASE)?;
+                self.lease_has_served = false;
                 self.lease.insert(lease)
             }
         };
@@ -523,8 +528,13 @@ impl Core {
             method: self.settings.method,
             role: Role::PoolWorker,
         };
-        lease.send(&request, &[slot.lane_fd(), self.bell_fd.as_fd(), self.event.as_fd(), stderr_end.as_fd()])?;
-        slot.phase = Phase::Starting;
+        let fds = [slot.lane_fd(), self.bell_fd.as_fd(), self.event.as_fd(), stderr_end.as_fd()];
+        slot.phase = match lease.send(&request, &fds) {
+            Ok(()) => Phase::Starting,
+            // The supervisor is gone. We will be told, and open another lease.
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Phase::Empty(Instant::now() + TICK),
+            Err(e) => return Err(e),
+        };
         Ok(())
     }
 
@@ -544,7 +554,7 @@ impl Core {
             }
             supervisor::Event::Notice(Notice::Exited { id, end }, _) => {
                 if let Some(at) = self.slots.iter().position(|s| s.worker_id == id) {
-                    self.worker_ended(at, end);
+                    self.worker_ended(at, Some(end));
                 }
             }
             supervisor::Event::Lost => self.supervisor_lost(),
@@ -572,11 +582,16 @@ impl Core {
                     }
                 }
             }
-            self.worker_ended(at, End { status: SIGKILL, peak_rss_bytes: 0, cpu: Duration::ZERO });
+            self.worker_ended(at, None);
+        }
+        if !self.lease_has_served && !matches!(self.stage, Stage::Ending | Stage::Broken(_)) {
+            self.count_failed_start(&Lease::describe_lost_supervisor());
         }
     }
 
-    fn worker_ended(&mut self, at: usize, end: End) {
+    /// A worker is dead: as the supervisor says, or (None) with the supervisor.
+    fn worker_ended(&mut self, at: usize, told: Option<End>) {
+        let end = told.unwrap_or(End { status: SIGKILL, peak_rss_bytes: 0, cpu: Duration::ZERO });
         let now = Instant::now();
         self.collect(at, &mut Some(now));
         self.read_stderr(at);
@@ -604,7 +619,7 @@ impl Core {
             Some(chunk) => self.pending.push_front(chunk),
             None => {}
         }
-        if !was_ready && self.slots[at].doom.is_none() {
+        if told.is_some() && !was_ready && self.slots[at].doom.is_none() {
             let slot = &self.slots[at];
             let status = describe(end);
             let cause = match (&slot.not_ready, slot.stderr_text().trim()) {
@@ -667,10 +682,14 @@ impl Core {
     }
 
     fn start_failed(&mut self, at: usize, cause: &str) {
-        self.failed_starts += 1;
-        let wait = Duration::from_millis(10) * (1 << self.failed_starts.min(6));
+        let wait = Duration::from_millis(10) * (2 << self.failed_starts.min(5));
         self.slots[at].phase =
             if self.stage == Stage::Ending { Phase::Gone } else { Phase::Empty(Instant::now() + wait) };
+        self.count_failed_start(cause);
+    }
+
+    fn count_failed_start(&mut self, cause: &str) {
+        self.failed_starts += 1;
         let is_served = self.slots.iter().any(|s| s.phase == Phase::Running);
         if self.failed_starts >= MAX_FAILED_STARTS && !is_served {
             self.give_up(format!("failed to start a worker {} times in a row: {cause}", self.failed_starts));

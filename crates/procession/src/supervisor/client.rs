@@ -53,6 +53,14 @@ impl Lease {
         }
     }
 
+    /// Why the supervisor is gone, as far as it can be told.
+    pub fn describe_lost_supervisor() -> String {
+        let mut current = SUPERVISOR.lock().unwrap_or_else(PoisonError::into_inner);
+        let status = current.as_mut().and_then(|supervisor| supervisor.child.try_wait().ok().flatten());
+        let status = status.map_or_else(|| "unknown status".to_string(), |status| status.to_string());
+        format!("the supervisor ended ({status}); is procession::init() the first call in main?")
+    }
+
     /// Sends a request.
     ///
     /// # Errors
