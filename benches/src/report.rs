@@ -106,14 +106,13 @@ impl Row {
         };
         if holds { "holds" } else { "FALLS SHORT" }
     }
-}
 
-impl fmt::Display for Row {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Adds this to the table.
+    pub fn print(&self) {
         let peer = self.peer.map_or("-".to_string(), |peer| peer.to_string());
         let ratio = if self.peer.is_some() { format!("{:.2}x", self.shown_ratio()) } else { "-".to_string() };
         let Row { name, ours, target, .. } = self;
-        write!(f, "{name:<51} {ours:>11} {peer:>11} {ratio:>8} {target:>11}  {}", self.verdict())
+        println!("{name:<51} {ours:>11} {peer:>11} {ratio:>8} {target:>11}  {}", self.verdict());
     }
 }
 

@@ -9,7 +9,7 @@ use crate::peers::python;
 use crate::peers::socket::{Op, SocketWorker, number};
 use crate::report::{Figure, Row, Target};
 
-pub fn run(scale: Scale) -> anyhow::Result<Vec<Row>> {
+pub fn run(scale: Scale) -> anyhow::Result<()> {
     let (rounds, calls) = scale.pick((15, 4000), (3, 1000));
     let pool = Pool::new()?;
     warm_up(&pool)?;
@@ -31,11 +31,10 @@ pub fn run(scale: Scale) -> anyhow::Result<Vec<Row>> {
     let arguments = [pool.workers().to_string(), calls.to_string()];
     let python = Rounds::measure(scale.pick(3, 1), ours, || Ok(python::run(python::APPLY, &arguments)?[0]))?;
 
-    Ok(vec![
-        Row::race("apply: to a futex ping-pong", Figure::Seconds, &futex, Target::Within(1.5)),
-        Row::race("apply: to a bare socket pair", Figure::Seconds, &socket, Target::Open),
-        Row::race("apply: to Python's Pool.apply", Figure::Seconds, &python, Target::Open),
-    ])
+    Row::race("apply: to a futex ping-pong", Figure::Seconds, &futex, Target::Within(1.5)).print();
+    Row::race("apply: to a bare socket pair", Figure::Seconds, &socket, Target::Open).print();
+    Row::race("apply: to Python's Pool.apply", Figure::Seconds, &python, Target::Open).print();
+    Ok(())
 }
 
 /// The median time of `count` calls that add one.

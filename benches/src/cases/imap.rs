@@ -14,7 +14,7 @@ use crate::usage::rss_bytes;
 const BETWEEN_PAUSES: u64 = 1_000;
 const PAUSE: Duration = Duration::from_millis(1);
 
-pub fn run(scale: Scale) -> anyhow::Result<Vec<Row>> {
+pub fn run(scale: Scale) -> anyhow::Result<()> {
     let items: u64 = scale.pick(10_000_000, 1_000_000);
     let pool = Pool::new()?;
     let mut samples = Vec::new();
@@ -35,8 +35,8 @@ pub fn run(scale: Scale) -> anyhow::Result<Vec<Row>> {
     let settled = &samples[samples.len() / 10..];
     let least = settled.iter().copied().fold(f64::INFINITY, f64::min);
     let most = settled.iter().copied().fold(0.0, f64::max);
-    Ok(vec![
-        Row::against("imap: most and least memory", Figure::Bytes(most), Figure::Bytes(least), Target::Within(1.1)),
-        Row::figure("imap: items a second, pauses included", Figure::PerSecond(items as f64 / seconds), Target::Open),
-    ])
+    Row::against("imap: most and least memory", Figure::Bytes(most), Figure::Bytes(least), Target::Within(1.1)).print();
+    Row::figure("imap: items a second, pauses included", Figure::PerSecond(items as f64 / seconds), Target::Open)
+        .print();
+    Ok(())
 }

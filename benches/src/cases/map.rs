@@ -7,7 +7,7 @@ use crate::measure::{Rounds, time};
 use crate::peers::python;
 use crate::report::{Figure, Row, Target};
 
-pub fn run(scale: Scale) -> anyhow::Result<Vec<Row>> {
+pub fn run(scale: Scale) -> anyhow::Result<()> {
     let items: u64 = scale.pick(1_000_000, 200_000);
     let workers = std::thread::available_parallelism()?;
     let arguments = [workers.to_string(), items.to_string()];
@@ -24,10 +24,9 @@ pub fn run(scale: Scale) -> anyhow::Result<Vec<Row>> {
         || Ok(python::run(python::MAP, &arguments)?[0]),
     )?;
     let warm = Rounds { ours: warm, peer: rounds.peer.clone() };
-    Ok(vec![
-        Row::race(format!("map: {items} numbers, first of a pool"), Figure::Seconds, &rounds, Target::Faster(5.0)),
-        Row::race(format!("map: {items} numbers, second"), Figure::Seconds, &warm, Target::Faster(5.0)),
-    ])
+    Row::race(format!("map: {items} numbers, first of a pool"), Figure::Seconds, &rounds, Target::Faster(5.0)).print();
+    Row::race(format!("map: {items} numbers, second"), Figure::Seconds, &warm, Target::Faster(5.0)).print();
+    Ok(())
 }
 
 fn one_map(pool: &Pool, items: u64) -> anyhow::Result<f64> {

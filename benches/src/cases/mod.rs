@@ -11,13 +11,11 @@ mod submit;
 
 use procession::Pool;
 
-use crate::report::Row;
-
-/// One case: measures, and returns its rows of the table.
+/// One case: measures, and prints its rows of the table as they are there.
 pub struct Case {
     pub name: &'static str,
     pub what: &'static str,
-    pub run: fn(Scale) -> anyhow::Result<Vec<Row>>,
+    pub run: fn(Scale) -> anyhow::Result<()>,
 }
 
 pub const CASES: &[Case] = &[

@@ -10,7 +10,7 @@ use crate::measure::time;
 use crate::report::{Figure, Row, Target};
 use crate::usage::{fd_count, own_pid, shm_count, supervisor_pid};
 
-pub fn run(scale: Scale) -> anyhow::Result<Vec<Row>> {
+pub fn run(scale: Scale) -> anyhow::Result<()> {
     let recycles: u64 = scale.pick(10_000, 500);
     // The supervisor stays, and so does the connection to it: both are there before the count.
     recycle(10)?;
@@ -28,12 +28,11 @@ pub fn run(scale: Scale) -> anyhow::Result<Vec<Row>> {
         let left = Figure::Count(after[at] - before[at]);
         Row::figure(format!("recycle: {recycles} workers, {name} left"), left, Target::AtMost(Figure::Count(0.0)))
     };
-    Ok(vec![
-        left("descriptors", 0),
-        left("of the supervisor", 1),
-        left("in /dev/shm", 2),
-        Row::figure("recycle: workers a second", Figure::PerSecond(recycles as f64 / seconds), Target::Open),
-    ])
+    left("descriptors", 0).print();
+    left("of the supervisor", 1).print();
+    left("in /dev/shm", 2).print();
+    Row::figure("recycle: workers a second", Figure::PerSecond(recycles as f64 / seconds), Target::Open).print();
+    Ok(())
 }
 
 fn recycle(times: u64) -> anyhow::Result<()> {

@@ -23,9 +23,8 @@ fn sleep(time: Duration) {
     std::thread::sleep(time);
 }
 
-pub fn run(scale: Scale) -> anyhow::Result<Vec<Row>> {
+pub fn run(scale: Scale) -> anyhow::Result<()> {
     let deaths = scale.pick(100, 20);
-    let mut rows = Vec::new();
     for gib in [0, scale.pick(4, 1)] {
         let ballast = vec![1u8; gib * GIB];
         for is_busy in [false, true] {
@@ -38,12 +37,12 @@ pub fn run(scale: Scale) -> anyhow::Result<Vec<Row>> {
             }
             let name = format!("replace: {} worker, parent of {gib} GiB", if is_busy { "busy" } else { "idle" });
             let (own, whole) = (median(times.from_exit), median(times.from_kill));
-            rows.push(Row::figure(&name, Figure::Seconds(own), Target::AtMost(Figure::Seconds(1e-3))));
-            rows.push(Row::figure(format!("{name}, from SIGKILL"), Figure::Seconds(whole), Target::Open));
+            Row::figure(&name, Figure::Seconds(own), Target::AtMost(Figure::Seconds(1e-3))).print();
+            Row::figure(format!("{name}, from SIGKILL"), Figure::Seconds(whole), Target::Open).print();
         }
         drop(std::hint::black_box(ballast));
     }
-    Ok(rows)
+    Ok(())
 }
 
 /// Seconds until a new worker has answered.

@@ -10,7 +10,7 @@ use crate::usage::{fd_count, own_pid, rss_bytes};
 const SIGSTOP: i32 = 19;
 const SIGCONT: i32 = 18;
 
-pub fn run(scale: Scale) -> anyhow::Result<Vec<Row>> {
+pub fn run(scale: Scale) -> anyhow::Result<()> {
     let count: u64 = scale.pick(1_000_000, 100_000);
     let pool = Pool::new()?;
     warm_up(&pool)?;
@@ -29,13 +29,12 @@ pub fn run(scale: Scale) -> anyhow::Result<Vec<Row>> {
     let (both, done) = time(|| wait_for_all(submit_all(&pool, count)?));
     done?;
     let name = |what: &str| format!("submit: {count} tasks, {what}");
-    Ok(vec![
-        Row::figure(name("new descriptors"), Figure::Count(new_fds), Target::AtMost(Figure::Count(0.0))),
-        Row::figure(name("memory a task"), Figure::Bytes((new_rss / count as f64).round()), Target::Open),
-        Row::figure(name("handed over"), rate(submitting), Target::Open),
-        Row::figure(name("waited for"), rate(draining), Target::Open),
-        Row::figure(name("both at once"), rate(both), Target::Open),
-    ])
+    Row::figure(name("new descriptors"), Figure::Count(new_fds), Target::AtMost(Figure::Count(0.0))).print();
+    Row::figure(name("memory a task"), Figure::Bytes((new_rss / count as f64).round()), Target::Open).print();
+    Row::figure(name("handed over"), rate(submitting), Target::Open).print();
+    Row::figure(name("waited for"), rate(draining), Target::Open).print();
+    Row::figure(name("both at once"), rate(both), Target::Open).print();
+    Ok(())
 }
 
 fn signal_workers(pool: &Pool, signal: i32) {
