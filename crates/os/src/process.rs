@@ -194,9 +194,23 @@ pub struct Reaped {
     pub cpu: Duration,
 }
 
-/// Takes one child of this process that ended, adopted ones included; None when none has.
-pub fn reap() -> Option<Reaped> {
-    wait4(-1, libc::WNOHANG).ok().flatten()
+/// A child of this process that ended, adopted ones included, and whose number stays taken until it is [`reap`]ed; None
+/// when none has.
+pub fn ended_child() -> Option<i32> {
+    let mut info = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
+    // SAFETY: the pointer is to memory of the right type; zeroed at first, it is initialised in any case, and waitid(2)
+    // leaves the id 0 if no child has ended.
+    unsafe {
+        let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+        let found = libc::waitid(libc::P_ALL, 0, info.as_mut_ptr(), flags) == 0;
+        Some(info.assume_init().si_pid()).filter(|&pid| found && pid > 0)
+    }
+}
+
+/// Waits for the end of the child `pid`, if it has not ended yet, and frees its number; None if it is no child of this
+/// process.
+pub fn reap(pid: i32) -> Option<Reaped> {
+    wait4(pid, 0).ok().flatten()
 }
 
 fn wait4(pid: i32, flags: c_int) -> io::Result<Option<Reaped>> {
@@ -284,6 +298,9 @@ pub fn become_supervisor() -> io::Result<()> {
         // SAFETY: SIG_IGN installs no code.
         unsafe { libc::signal(signal, libc::SIG_IGN) };
     }
+    // A program that was started with it ignored passes that on, and children that end then leave nothing to wait for.
+    // SAFETY: SIG_DFL installs no code.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
     Ok(rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?)
 }
 
@@ -372,6 +389,19 @@ mod tests {
         assert_eq!(fork_single_threaded().unwrap_err().kind(), io::ErrorKind::Unsupported);
         drop(stop);
         let _ = thread.join();
+    }
+
+    #[test]
+    #[allow(clippy::zombie_processes)] // It is waited for, by another way.
+    fn an_ended_child_is_seen_before_it_is_reaped() {
+        let pid = std::process::Command::new("true").spawn().unwrap().id() as i32;
+        // Other tests have children, too.
+        while ended_child() != Some(pid) {
+            std::thread::yield_now();
+        }
+        let reaped = reap(pid).unwrap();
+        assert!(reaped.pid == pid && reaped.status.success() && reaped.peak_rss_bytes > 0);
+        assert!(reap(pid).is_none() && reap(1).is_none());
     }
 
     #[test]

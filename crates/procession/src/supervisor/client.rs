@@ -36,9 +36,12 @@ impl Lease {
     pub fn open() -> io::Result<Lease> {
         let mut current = SUPERVISOR.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(supervisor) = current.as_mut() {
-            let gone = !matches!(supervisor.child.try_wait(), Ok(None));
-            if !gone && let Ok(lease) = supervisor.lease() {
-                return Ok(lease);
+            if matches!(supervisor.child.try_wait(), Ok(None)) {
+                match supervisor.lease() {
+                    Err(e) if e.kind() == io::ErrorKind::BrokenPipe => {}
+                    // Other errors, such as a lack of descriptors, are ours: it serves the rest of the program well.
+                    lease => return lease,
+                }
             }
             supervisor.child.kill();
         }

@@ -70,7 +70,7 @@ pub(crate) fn serve(root: Channel) -> io::Result<Option<StartedWorker>> {
                     return Ok(None);
                 }
             } else if ready & PIDFD != 0 {
-                supervisor.worker_ended((ready & !PIDFD) as i32);
+                // A worker's end: it is reaped below.
             } else if let Some(started) = supervisor.serve_lease(ready)? {
                 return Ok(Some(started));
             }
@@ -86,8 +86,8 @@ impl Supervisor {
     /// False when the program is gone.
     fn serve_root(&mut self, root: &Channel) -> io::Result<bool> {
         loop {
-            match root.receive()? {
-                Received::Message(_, mut fds) => {
+            match root.receive() {
+                Ok(Received::Message(_, mut fds)) => {
                     // Only one request is made here: take over a lease.
                     if let Some(fd) = fds.pop() {
                         let lease = Channel::from_fd(fd)?;
@@ -96,8 +96,11 @@ impl Supervisor {
                         self.next_lease += 1;
                     }
                 }
-                Received::Empty => return Ok(true),
-                Received::Closed => return Ok(false),
+                Ok(Received::Empty) => return Ok(true),
+                Ok(Received::Closed) => return Ok(false),
+                // There was no descriptor left for it: that lease is closed, which its owner sees. The others go on.
+                Err(e) if e.kind() == io::ErrorKind::InvalidData => {}
+                Err(e) => return Err(e),
             }
         }
     }
@@ -158,10 +161,14 @@ impl Supervisor {
         } else {
             spawn(supervisor_pid, &name, role, &fds)
         };
-        let watched = started.and_then(|pid| {
-            let pidfd = procession_os::open_pidfd(pid)?;
-            self.poller.add(&pidfd, PIDFD | pid as u64)?;
-            Ok((pid, pidfd))
+        let watched = started.and_then(|pid| match self.watch(pid) {
+            Ok(pidfd) => Ok((pid, pidfd)),
+            Err(e) => {
+                // Its memory is given to another once it is said not to run.
+                procession_os::signal_process(pid, SIGKILL);
+                procession_os::reap(pid);
+                Err(e)
+            }
         });
         match watched {
             Ok((pid, pidfd)) => {
@@ -171,6 +178,12 @@ impl Supervisor {
             Err(e) => self.notify(lease, &Notice::NotStarted { id, cause: e.to_string() }, &[]),
         }
         None
+    }
+
+    fn watch(&self, pid: i32) -> io::Result<OwnedFd> {
+        let pidfd = procession_os::open_pidfd(pid)?;
+        self.poller.add(&pidfd, PIDFD | pid as u64)?;
+        Ok(pidfd)
     }
 
     fn notify(&mut self, lease: u64, notice: &Notice, fds: &[BorrowedFd<'_>]) {
@@ -198,24 +211,20 @@ impl Supervisor {
             if let Some(worker) = self.workers.get(&pid) {
                 let _ = procession_os::readable(&worker.pidfd, None);
             }
-            self.worker_ended(pid);
         }
+        self.reap();
         self.leases.remove(&lease);
     }
 
-    /// The worker `pid` is dead but not reaped, so its number is still its own.
-    fn worker_ended(&mut self, pid: i32) {
-        procession_os::signal_group(pid, SIGKILL);
-        if let Some(worker) = self.workers.get(&pid) {
-            self.poller.remove(&worker.pidfd);
-        }
-        self.reap();
-        self.sweep_at.get_or_insert_with(|| Instant::now() + SWEEP_DELAY);
-    }
-
+    /// Takes in all children that have ended, and tells of the workers among them.
     fn reap(&mut self) {
-        while let Some(reaped) = procession_os::reap() {
-            if let Some(worker) = self.workers.remove(&reaped.pid) {
+        while let Some(pid) = procession_os::ended_child() {
+            // Until it is reaped its number is its own, and so is that of its group.
+            if self.workers.contains_key(&pid) {
+                procession_os::signal_group(pid, SIGKILL);
+            }
+            let Some(reaped) = procession_os::reap(pid) else { break };
+            if let Some(worker) = self.workers.remove(&pid) {
                 self.poller.remove(&worker.pidfd);
                 let end =
                     End { status: reaped.status.into_raw(), peak_rss_bytes: reaped.peak_rss_bytes, cpu: reaped.cpu };
@@ -258,7 +267,7 @@ fn spawn(supervisor_pid: i32, name: &str, role: Role, fds: &[OwnedFd]) -> io::Re
 fn end_all_below() {
     let me = std::process::id() as i32;
     loop {
-        while procession_os::reap().is_some() {}
+        while procession_os::ended_child().and_then(procession_os::reap).is_some() {}
         let below = procession_os::descendants(&procession_os::children_of_all(), me);
         if below.is_empty() {
             break;
