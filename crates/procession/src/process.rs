@@ -175,13 +175,13 @@ impl Process {
     /// # Errors
     /// As [`Process::join`].
     pub fn join_timeout(&mut self, timeout: Duration) -> Result<Option<ExitStatus>, Error> {
-        let deadline = Instant::now() + timeout;
+        let deadline = Instant::now().checked_add(timeout);
         loop {
             if let Some(status) = self.exit_status() {
                 return Ok(Some(status));
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            let is_readable = procession_os::readable(&self.lease, Some(left));
+            let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
+            let is_readable = procession_os::readable(&self.lease, left);
             if !is_readable.map_err(|e| Error::start("waiting for the process", e))? {
                 return Ok(None);
             }

@@ -12,6 +12,9 @@ use super::settings::{Initializer, Settings};
 use crate::worker::{Initialize, Tasks};
 use crate::{Error, ErrorKind, StartMethod, wire};
 
+/// Longer limits are as good as none, and would not fit into a clock.
+const ENDLESS: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
 /// Settings for a new [`Pool`]; [`Pool::builder`] makes one.
 #[derive(Debug)]
 pub struct PoolBuilder {
@@ -92,13 +95,13 @@ impl PoolBuilder {
     /// killed: SIGTERM, then SIGKILL after [`grace`](PoolBuilder::grace). Measured from where the pool saw the task
     /// begin, so never too early, and late by a few milliseconds up to a quarter of the limit (at most 100 ms). Default: no limit.
     pub fn timeout(mut self, limit: Duration) -> Self {
-        self.settings.timeout = Some(limit);
+        self.settings.timeout = Some(limit.min(ENDLESS));
         self
     }
 
     /// How long a worker that is to be killed has between SIGTERM and SIGKILL. Default: 1 s.
     pub fn grace(mut self, grace: Duration) -> Self {
-        self.settings.grace = grace;
+        self.settings.grace = grace.min(ENDLESS);
         self
     }
 
@@ -111,7 +114,7 @@ impl PoolBuilder {
 
     /// How long to wait before the first retry; each further one waits twice as long, up to `max`. Default: 10 ms, 5 s.
     pub fn backoff(mut self, first: Duration, max: Duration) -> Self {
-        (self.settings.backoff, self.settings.max_backoff) = (first, max);
+        (self.settings.backoff, self.settings.max_backoff) = (first, max.min(ENDLESS));
         self
     }
 
