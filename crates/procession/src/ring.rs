@@ -108,6 +108,17 @@ impl Producer {
         Ok((capacity - (self.head - tail)) as usize)
     }
 
+    /// Bytes that the peer has taken, from a fresh look.
+    pub fn taken(&mut self, memory: &impl Memory) -> Result<u64, Corrupt> {
+        self.room(memory, usize::MAX)?;
+        Ok(self.tail)
+    }
+
+    /// Whether the peer had taken everything at the last look.
+    pub fn is_empty(&self) -> bool {
+        self.head == self.tail
+    }
+
     /// Copies `bytes` in; they must fit into the room. Not visible to the peer until [`Producer::publish`].
     #[inline]
     pub fn stage(&mut self, memory: &impl Memory, bytes: &[u8]) {

@@ -33,6 +33,8 @@ pub(crate) struct Context {
 pub(crate) struct State {
     /// What has happened since the caller looked last.
     pub events: Vec<Event>,
+    /// Bytes of results among them.
+    pub bytes: usize,
     /// Who wants to hear of the next event.
     pub hooks: Vec<Hook>,
     /// Why nothing of it is to be begun any more.
@@ -78,6 +80,13 @@ impl Batch {
 
     pub fn is_cancelled(&self) -> bool {
         self.state().cancelled.is_some()
+    }
+}
+
+impl State {
+    pub fn take_events(&mut self) -> Vec<Event> {
+        self.bytes = 0;
+        std::mem::take(&mut self.events)
     }
 }
 

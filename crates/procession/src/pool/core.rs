@@ -37,6 +37,10 @@ pub(crate) const TICK: Duration = Duration::from_millis(5);
 /// Workers that may end before their first task, one after the other, before the pool gives up.
 const MAX_FAILED_STARTS: u32 = 5;
 
+/// How long a worker may keep an item waiting, at least, before it counts as standing still: a busy machine has it wait,
+/// too.
+const STANDSTILL: Duration = Duration::from_secs(1);
+
 /// How long the way to `init` may take in a new process.
 const ARRIVAL_LIMIT: Duration = Duration::from_secs(60);
 
@@ -87,6 +91,8 @@ pub(crate) struct Core {
     pub waiters: usize,
     /// Whether the engine looks at the clock by itself.
     pub is_ticking: bool,
+    /// Somebody said that he comes back at once, so nobody is woken by workers.
+    is_unattended: bool,
     next_worker_id: u64,
     failed_starts: u32,
     deaths: VecDeque<Instant>,
@@ -123,6 +129,7 @@ impl Core {
             is_driven: false,
             waiters: 0,
             is_ticking: false,
+            is_unattended: false,
             next_worker_id: 1,
             failed_starts: 0,
             deaths: VecDeque::new(),
@@ -216,6 +223,7 @@ impl Core {
             Parsed::Run { records, .. } => Event::Run { first, count, attempts, records },
             Parsed::Large(payload) => Event::Large { index: first, attempts, payload },
             Parsed::Fault(payload) | Parsed::NotReady(payload) => {
+                self.read_stderr(at);
                 let kind = match wire::decode::<Fault>(Bytes::Owned(payload)) {
                     Ok(fault) => failure_kind(fault),
                     Err(message) => FailureKind::BadResult { message },
@@ -224,10 +232,10 @@ impl Core {
                     kind,
                     index: first,
                     attempts,
-                    worker_pid: Some(pid),
+                    worker_pid: Some(pid).filter(|&pid| pid > 0),
                     elapsed: time,
                     peak_rss_bytes: procession_os::process_usage(pid as i32).map(|u| u.peak_rss_bytes),
-                    stderr_tail: slot.stderr_text(),
+                    stderr_tail: self.slots[at].stderr_text(),
                 }))
             }
         };
@@ -242,6 +250,7 @@ impl Core {
         self.counts.add(&event, count);
         self.has_news = true;
         let mut state = batch.state();
+        state.bytes += event.len();
         self.effects.extend(state.hooks.drain(..).map(|hook| match hook {
             Hook::Wake(waker) => Effect::Wake(waker),
             Hook::Tell(f) => Effect::Tell(f),
@@ -353,6 +362,10 @@ impl Core {
             if !matches!(slot.phase, Phase::Running | Phase::Starting) || slot.is_sending() {
                 return None;
             }
+            // One that has taken what it got, and is about to begin it, is not to be given it again and again.
+            if slot.phase == Phase::Running && !slot.has_begun() {
+                return None;
+            }
             let waiting = slot.not_begun().filter(|&n| n > 0)?;
             let pace = slot.queue.back()?.chunk.batch.pace.item()?;
             let is_stuck = now.saturating_duration_since(slot.progress_at) > TICK;
@@ -378,15 +391,13 @@ impl Core {
             parts.append(&mut back);
             back = parts;
         }
-        for chunk in back.into_iter().rev() {
-            self.pending.push_front(chunk);
-        }
+        self.put_back(at, back);
         self.dispatch(now);
     }
 
-    /// Whether there is anything that [`Core::pump`] would collect.
-    pub fn has_results(&mut self) -> bool {
-        self.slots.iter_mut().any(|s| s.has_results() || s.phase == Phase::Starting && s.lane.is_ready())
+    /// Whether there is anything for [`Core::pump`] to do.
+    pub fn has_work(&mut self) -> bool {
+        self.slots.iter_mut().any(|s| s.can_move() || s.phase == Phase::Starting && s.lane.is_ready())
     }
 
     /// How long somebody who waits may sleep before he looks by himself.
@@ -439,6 +450,7 @@ impl Core {
             for chunk in back.into_iter().rev() {
                 if is_of(&chunk) { dropped.push(chunk) } else { self.pending.push_front(chunk) }
             }
+            self.settle(at);
             if kill && still_runs {
                 self.doom(at, DoomReason::Cancelled(reason.to_string()));
             } else if self.slots[at].resume().is_err() {
@@ -458,7 +470,7 @@ impl Core {
         chunks.extend(self.delayed.drain(..).map(|(_, chunk)| chunk));
         for slot in &mut self.slots {
             for InFlight { mut chunk, done, .. } in slot.queue.drain(..) {
-                chunk.split_front(done);
+                self.bytes = self.bytes.saturating_sub(chunk.split_front(done).range.len());
                 chunks.push(chunk);
             }
         }
@@ -548,7 +560,8 @@ impl Core {
             }
             supervisor::Event::Notice(Notice::NotStarted { id, cause }, _) => {
                 if let Some(at) = self.slots.iter().position(|s| s.worker_id == id) {
-                    self.take_back(at);
+                    let back = self.slots[at].withdraw(0);
+                    self.put_back(at, back);
                     self.start_failed(at, &cause);
                 }
             }
@@ -566,10 +579,10 @@ impl Core {
         if let Some(lease) = self.lease.take() {
             self.poller.remove(&lease);
         }
-        for at in 0..self.slots.len() {
-            if matches!(self.slots[at].phase, Phase::Empty(_) | Phase::Gone) {
-                continue;
-            }
+        let has_worker = |slot: &Slot| !matches!(slot.phase, Phase::Empty(_) | Phase::Gone);
+        let lost: Vec<usize> = (0..self.slots.len()).filter(|&at| has_worker(&self.slots[at])).collect();
+        // All of them are dead before anything is given out anew.
+        for &at in &lost {
             match &self.slots[at].pidfd {
                 Some(pidfd) => {
                     procession_os::kill_pidfd(pidfd.as_fd());
@@ -582,6 +595,8 @@ impl Core {
                     }
                 }
             }
+        }
+        for at in lost {
             self.worker_ended(at, None);
         }
         if !self.lease_has_served && !matches!(self.stage, Stage::Ending | Stage::Broken(_)) {
@@ -601,25 +616,26 @@ impl Core {
         self.counts.ended_cpu += end.cpu;
         let slot = &mut self.slots[at];
         let was_ready = slot.lane.is_ready();
-        let was_expected = slot.phase == Phase::Stopping && slot.queue.is_empty();
+        let was_told = slot.doom.as_ref().is_some_and(|doom| !matches!(doom.reason, DoomReason::Corrupt))
+            || slot.phase == Phase::Stopping && slot.queue.is_empty();
         let begun = slot.lane.claimed().0.clamp(slot.acked_seq, slot.acked_seq + 1);
         let back = slot.withdraw(begun);
         let is_meant = slot.doom.as_ref().is_none_or(|doom| doom.seq == slot.acked_seq);
         // What is left in the queue is the one item that ran.
         let running = slot.queue.pop_front().map(|mut f| {
-            f.chunk.split_front(f.done);
+            slot.bytes_done += f.chunk.split_front(f.done).range.len();
             f.chunk
         });
-        for chunk in back.into_iter().rev() {
-            self.pending.push_front(chunk);
-        }
+        self.put_back(at, back);
         match running {
             Some(chunk) if is_meant => self.lost_task(at, chunk, end, now),
             // It began in the moment in which its worker was killed for the task before.
             Some(chunk) => self.pending.push_front(chunk),
             None => {}
         }
-        if told.is_some() && !was_ready && self.slots[at].doom.is_none() {
+        if was_ready {
+            self.failed_starts = 0;
+        } else if told.is_some() && self.slots[at].doom.is_none() {
             let slot = &self.slots[at];
             let status = describe(end);
             let cause = match (&slot.not_ready, slot.stderr_text().trim()) {
@@ -631,7 +647,7 @@ impl Core {
             return;
         }
         self.slots[at].phase = if self.stage == Stage::Ending { Phase::Gone } else { Phase::Empty(now) };
-        if !was_expected {
+        if !was_told {
             self.death(now);
         }
         self.start_workers(now);
@@ -665,7 +681,7 @@ impl Core {
             kind,
             index: chunk.first,
             attempts: chunk.attempts,
-            worker_pid: Some(slot.pid),
+            worker_pid: Some(slot.pid).filter(|&pid| pid > 0),
             elapsed: now.saturating_duration_since(slot.progress_at),
             peak_rss_bytes: Some(end.peak_rss_bytes).filter(|&b| b > 0),
             stderr_tail: slot.stderr_text(),
@@ -674,11 +690,17 @@ impl Core {
         self.deliver(&chunk.batch, Event::Failed(failure), 1);
     }
 
-    /// Puts what a slot was given, and nothing of which has begun, back to what waits.
-    fn take_back(&mut self, at: usize) {
-        for chunk in self.slots[at].withdraw(0).into_iter().rev() {
+    /// Puts what was taken back from a slot in front of what waits.
+    fn put_back(&mut self, at: usize, chunks: Vec<Chunk>) {
+        for chunk in chunks.into_iter().rev() {
             self.pending.push_front(chunk);
         }
+        self.settle(at);
+    }
+
+    /// The items that a slot has answered are no longer on their way.
+    fn settle(&mut self, at: usize) {
+        self.bytes = self.bytes.saturating_sub(std::mem::take(&mut self.slots[at].bytes_done));
     }
 
     fn start_failed(&mut self, at: usize, cause: &str) {
@@ -689,6 +711,9 @@ impl Core {
     }
 
     fn count_failed_start(&mut self, cause: &str) {
+        if matches!(self.stage, Stage::Ending | Stage::Broken(_)) {
+            return;
+        }
         self.failed_starts += 1;
         let is_served = self.slots.iter().any(|s| s.phase == Phase::Running);
         if self.failed_starts >= MAX_FAILED_STARTS && !is_served {
@@ -725,6 +750,7 @@ impl Core {
             return;
         }
         slot.phase = Phase::Doomed;
+        slot.lane.revoke();
         let grace = if is_corrupt { Duration::ZERO } else { self.settings.grace };
         slot.doom = Some(Doom { reason, seq: slot.acked_seq, kill_at: Some(Instant::now() + grace) });
         let signal = if grace.is_zero() { SIGKILL } else { SIGTERM };
@@ -754,12 +780,13 @@ impl Core {
         if let Some(limit) = self.settings.timeout {
             for at in 0..self.slots.len() {
                 self.collect(at, &mut None);
-                let slot = &self.slots[at];
+                let slot = &mut self.slots[at];
                 if slot.queue.is_empty() || !matches!(slot.phase, Phase::Running | Phase::Stopping) {
                     continue;
                 }
-                let ends = slot.progress_at + limit;
-                if ends <= now { self.time_out(at, limit) } else { at_latest(ends.min(now + limit / 4)) }
+                let is_running = slot.watch_progress(now);
+                let ends = slot.progress_at + if is_running { limit } else { limit.max(STANDSTILL) };
+                if ends <= now { self.time_out(at, limit, now) } else { at_latest(ends.min(now + limit / 4)) }
             }
             self.is_ticking = self.outstanding > 0;
             if self.is_ticking {
@@ -792,7 +819,12 @@ impl Core {
             }
         }
         let due = next.map(|when| when.saturating_duration_since(now));
-        let tick = if self.is_driven || self.outstanding == 0 { None } else { self.tick() };
+        self.is_unattended &= self.outstanding > 0;
+        let tick = match self.is_driven || self.outstanding == 0 {
+            _ if self.is_unattended => Some(TICK),
+            true => None,
+            false => self.tick(),
+        };
         due.into_iter().chain(tick).min()
     }
 
@@ -806,26 +838,29 @@ impl Core {
         Lease::kill_supervisor();
     }
 
-    fn time_out(&mut self, at: usize, limit: Duration) {
+    /// A worker has been at its item for too long, or, if that is not begun, at doing nothing: it stands still.
+    fn time_out(&mut self, at: usize, limit: Duration, now: Instant) {
         let slot = &mut self.slots[at];
         let (begun, is_revoked) = slot.lane.claimed();
-        if is_revoked {
-            // What it has not begun was taken back before; it will be told to go on after the item that runs.
-            if begun > slot.acked_seq {
-                self.doom(at, DoomReason::TimedOut(limit));
+        let had_begun = begun > slot.acked_seq;
+        // If it is revoked then what it had not begun was taken back before.
+        if !is_revoked {
+            let back = slot.revoke();
+            if !had_begun && !slot.queue.is_empty() {
+                // It has begun in this very moment.
+                slot.progress_at = now;
+                self.put_back(at, back);
+                if self.slots[at].resume().is_err() {
+                    self.doom(at, DoomReason::Corrupt);
+                }
+                return;
             }
-            return;
+            self.put_back(at, back);
         }
-        let back = slot.revoke();
-        // Nothing runs if it has answered in this very moment.
-        let runs = !slot.queue.is_empty();
-        for chunk in back.into_iter().rev() {
-            self.pending.push_front(chunk);
-        }
-        if runs {
-            self.doom(at, DoomReason::TimedOut(limit));
-        } else if self.slots[at].resume().is_err() {
-            self.doom(at, DoomReason::Corrupt);
+        self.doom(at, DoomReason::TimedOut(limit));
+        if let (false, Some(doom)) = (had_begun, &mut self.slots[at].doom) {
+            // It is meant for no item.
+            doom.seq = u64::MAX;
         }
     }
 
@@ -846,12 +881,21 @@ impl Core {
         if self.is_driven {
             return;
         }
-        if self.outstanding == 0 {
+        if self.outstanding == 0 && !self.slots.iter().any(Slot::is_sending) {
             POOL_BELL.awake(&*self.bell);
             return;
         }
         POOL_BELL.prepare(&*self.bell, mode::EVENT);
-        if self.has_results() {
+        if self.has_work() {
+            self.event.raise();
+        }
+    }
+
+    /// Leaves the lanes to nobody, for a caller that comes back at once. Should it be held up, by its iterator say, then
+    /// the engine steps in.
+    pub fn leave_unattended(&mut self) {
+        if !self.is_unattended && self.outstanding > 0 {
+            self.is_unattended = true;
             self.event.raise();
         }
     }

@@ -162,8 +162,10 @@ impl Shared {
             let result = done(&mut core);
             let is_late = deadline.is_some_and(|d| d <= Instant::now());
             if result.is_some() || is_late {
-                if !stay || core.waiters > 0 {
-                    core.hand_over();
+                if stay && core.waiters == 0 {
+                    core.leave_unattended()
+                } else {
+                    core.hand_over()
                 }
                 self.release(core);
                 return result;
@@ -187,6 +189,11 @@ impl Shared {
         }
         if core.is_driven {
             core.waiters += 1;
+            if std::mem::take(&mut core.has_news) {
+                // What we have collected may be what the driver or another waits for.
+                POOL_BELL.ring(&*self.bell);
+                self.changed.notify_all();
+            }
             // The driver may leave in a moment when nothing moves; then one of us has to take over.
             let left = left.map_or(TAKE_OVER, |left| left.min(TAKE_OVER));
             core = self.changed.wait_timeout(core, left).unwrap_or_else(PoisonError::into_inner).0;
@@ -194,7 +201,7 @@ impl Shared {
             return core;
         }
         let seen = POOL_BELL.prepare(&*self.bell, mode::FUTEX);
-        if core.has_results() {
+        if core.has_work() {
             POOL_BELL.awake(&*self.bell);
             return core;
         }

@@ -47,6 +47,10 @@ pub(crate) struct Slot {
     pub contexts: HashSet<u64>,
     /// When the item that runs began, as seen from here: never before it really did.
     pub progress_at: Instant,
+    /// How much the worker had taken out of the tasks' ring when we looked last.
+    taken: u64,
+    /// Size of items that were answered, of chunks whose rest was taken back.
+    pub bytes_done: usize,
     pub doom: Option<Doom>,
     /// What a worker whose initializer failed has said.
     pub not_ready: Option<String>,
@@ -149,6 +153,8 @@ impl Slot {
             given: 0,
             contexts: HashSet::new(),
             progress_at: Instant::now(),
+            taken: 0,
+            bytes_done: 0,
             doom: None,
             not_ready: None,
         })
@@ -162,7 +168,7 @@ impl Slot {
         self.outgoing.clear();
         self.incoming = Incoming::default();
         self.queue.clear();
-        (self.next_seq, self.acked_seq, self.given) = (0, 0, 0);
+        (self.next_seq, self.acked_seq, self.given, self.taken) = (0, 0, 0, 0);
         (self.pid, self.pidfd, self.stderr, self.doom, self.not_ready) = (0, None, None, None, None);
         self.stderr_tail.clear();
         self.contexts.clear();
@@ -263,9 +269,28 @@ impl Slot {
         self.send_plain(Frame { context, ..Frame::plain(FrameKind::Forget) })
     }
 
-    /// Whether there is something to [`take`](Slot::take).
-    pub fn has_results(&mut self) -> bool {
+    /// Whether there is something to [`take`](Slot::take), or room for frames that wait for it.
+    pub fn can_move(&mut self) -> bool {
         self.results.available(&self.lane.memory) != Ok(0)
+            || self.is_sending() && self.tasks.room(&self.lane.memory, 1) != Ok(0)
+    }
+
+    /// Whether its worker is at an item, as far as we have its answers.
+    pub fn has_begun(&self) -> bool {
+        self.lane.claimed().0 > self.acked_seq
+    }
+
+    /// Starts the clock of the next item anew as long as its worker is not to blame that it has not begun: it is being
+    /// set up, or frames are on their way to it. Returns whether an item runs.
+    pub fn watch_progress(&mut self, now: Instant) -> bool {
+        let taken = self.tasks.taken(&self.lane.memory).unwrap_or(self.taken);
+        let has_moved = std::mem::replace(&mut self.taken, taken) != taken;
+        let waits_for_us = self.is_sending() && self.tasks.is_empty();
+        let has_begun = self.has_begun();
+        if !has_begun && (has_moved || waits_for_us || !self.lane.is_ready()) {
+            self.progress_at = now;
+        }
+        has_begun
     }
 
     /// Takes the next results, if any have come. Never more items than the oldest chunk has open.
@@ -389,7 +414,7 @@ impl Slot {
                 let kept = last.chunk.split_front(keep);
                 back.push_back(std::mem::replace(&mut last.chunk, kept));
                 if last.done >= last.chunk.count {
-                    self.queue.pop_back();
+                    self.bytes_done += self.queue.pop_back().map_or(0, |f| f.chunk.range.len());
                 }
                 break;
             }

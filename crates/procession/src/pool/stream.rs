@@ -49,6 +49,8 @@ pub(crate) struct Feed<I: Iterator, R> {
     deadline: Option<Instant>,
     /// No more items are pulled.
     is_exhausted: bool,
+    /// The chunk that is being put together, and its items: the last ones pulled.
+    chunk: (Vec<u8>, u32),
     /// The encoding of one item; kept to reuse its memory.
     scratch: Vec<u8>,
     result: PhantomData<fn() -> R>,
@@ -78,6 +80,7 @@ where
             buffered: 0,
             deadline: options.timeout.and_then(|t| Instant::now().checked_add(t)),
             is_exhausted: false,
+            chunk: (Vec::new(), 0),
             scratch: Vec::new(),
             result: PhantomData,
         }
@@ -88,14 +91,14 @@ where
     fn next_events(&mut self, held: usize, stay: bool) -> Result<Vec<Event>, Halt> {
         loop {
             while !self.is_exhausted && self.wants_more(held, &self.shared.lock()) {
-                self.pull();
+                self.pull(held);
             }
             if self.received == self.pulled && self.is_exhausted {
                 return Ok(Vec::new());
             }
             let shared = Arc::clone(&self.shared);
             let taken = shared.drive(self.deadline, stay, |core| {
-                let events = std::mem::take(&mut self.batch.state().events);
+                let events = self.batch.state().take_events();
                 if !events.is_empty() || !self.is_exhausted && self.wants_more(held, core) {
                     return Some(Ok(events));
                 }
@@ -123,15 +126,17 @@ where
         if self.shared.inline.is_some() {
             return in_flight == 0;
         }
-        let has_memory = core.bytes + self.buffered < settings.max_bytes || in_flight == 0;
+        let waiting = self.batch.state().bytes;
+        let has_memory = core.bytes + waiting + self.buffered < settings.max_bytes || in_flight == 0;
         has_memory && core.appetite(self.batch.pace.item()) > 0
     }
 
-    /// Pulls items into one chunk and hands it over.
-    fn pull(&mut self) {
-        let want = self.chunk_len();
-        let (first, mut count, mut payload) = (self.pulled, 0, Vec::new());
-        while (count as usize) < want && payload.len() < CHUNK_BYTES {
+    /// Pulls items into one chunk and hands it over. Should the iterator panic then what was pulled is still there for
+    /// the next chunk.
+    fn pull(&mut self, held: usize) {
+        let allowed = self.shared.settings.max_items - (self.pulled - self.received + held);
+        let want = self.chunk_len().min(allowed + self.chunk.1 as usize);
+        while (self.chunk.1 as usize) < want && self.chunk.0.len() < CHUNK_BYTES {
             let Some(item) = self.items.next() else {
                 self.is_exhausted = true;
                 break;
@@ -139,24 +144,29 @@ where
             self.scratch.clear();
             if let Err(message) = wire::encode(item, &mut self.scratch) {
                 // This item ends the chunk, for a chunk's items are numbered without gaps.
-                self.submit(first, count, payload, false);
+                self.submit_chunk();
                 let failure = Failure::new(Details::of(FailureKind::BadArgument { message }, self.pulled));
                 self.pulled += 1;
                 return deliver_locally(&self.shared, &self.batch, Event::Failed(failure));
             }
             if self.scratch.len() >= SINGLE_BYTES {
-                self.submit(first, count, payload, false);
+                self.submit_chunk();
                 let (index, single) = (self.pulled, std::mem::take(&mut self.scratch));
                 self.pulled += 1;
                 self.last_chunk = 1;
                 return self.submit(index, 1, single, true);
             }
-            wire::put_item(&self.scratch, &mut payload);
-            count += 1;
+            wire::put_item(&self.scratch, &mut self.chunk.0);
+            self.chunk.1 += 1;
             self.pulled += 1;
         }
-        self.last_chunk = count as usize;
-        self.submit(first, count, payload, false);
+        self.last_chunk = self.chunk.1 as usize;
+        self.submit_chunk();
+    }
+
+    fn submit_chunk(&mut self) {
+        let (payload, count) = std::mem::take(&mut self.chunk);
+        self.submit(self.pulled - count as usize, count, payload, false);
     }
 
     fn submit(&self, first: usize, count: u32, payload: Vec<u8>, is_single: bool) {
@@ -172,6 +182,7 @@ where
     fn stop_pulling(&mut self) {
         self.is_exhausted = true;
         self.deadline = None;
+        self.submit_chunk();
     }
 
     /// How many items the next chunk should have.
@@ -191,16 +202,9 @@ where
         by_time.min(by_growth).min(by_rest).min(by_recycling).min(settings.max_items).clamp(1, 1 << 16)
     }
 
-    fn cancel(&self, reason: &str, kill: bool) {
-        let mut core = self.shared.lock();
-        core.cancel(&self.batch, reason, kill);
-        core.hand_over();
-        self.shared.release(core);
-    }
-
     /// Runs everything and returns the results in order.
     pub fn collect_all(mut self) -> Result<Vec<R>, Error> {
-        let mut results: Vec<Option<R>> = Vec::with_capacity(self.items.size_hint().0);
+        let mut results: Vec<Option<R>> = Vec::with_capacity(self.items.size_hint().0.min(1 << 16));
         let mut first_failure: Option<Failure> = None;
         loop {
             let events = match self.next_events(0, true) {
@@ -227,7 +231,6 @@ where
                 });
             }
         }
-        self.shared.leave();
         match first_failure {
             Some(failure) => Err(Error::task(failure)),
             None => Ok(results.into_iter().flatten().collect()),
@@ -235,13 +238,28 @@ where
     }
 }
 
+impl<I: Iterator, R> Feed<I, R> {
+    fn cancel(&self, reason: &str, kill: bool) {
+        let mut core = self.shared.lock();
+        core.cancel(&self.batch, reason, kill);
+        core.hand_over();
+        self.shared.release(core);
+    }
+}
+
 impl<I: Iterator, R> Drop for Feed<I, R> {
+    /// Gives up what has not begun (the caller's iterator or a result of its may have panicked), and leaves the lanes to
+    /// others.
     fn drop(&mut self) {
-        if let Some(context) = &self.batch.context {
-            let mut core = self.shared.lock();
-            core.forget(context.id);
-            self.shared.release(core);
+        if self.received < self.pulled {
+            self.cancel("its iterator was dropped", false);
         }
+        let mut core = self.shared.lock();
+        if let Some(context) = &self.batch.context {
+            core.forget(context.id);
+        }
+        core.hand_over();
+        self.shared.release(core);
     }
 }
 
@@ -333,19 +351,6 @@ where
                     self.feed.stop_pulling();
                 }
             }
-        }
-    }
-}
-
-impl<I, R> Drop for Imap<I, R>
-where
-    I: Iterator,
-    I::Item: Serialize + 'static,
-    R: DeserializeOwned + 'static,
-{
-    fn drop(&mut self) {
-        if self.feed.received < self.feed.pulled {
-            self.feed.cancel("its iterator was dropped", false);
         }
     }
 }

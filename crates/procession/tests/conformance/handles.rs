@@ -288,23 +288,21 @@ pub fn stats_show_what_waits_and_runs(kind: Kind) {
 }
 
 pub fn an_idle_thread_sees_results_while_another_pulls(kind: Kind) {
-    let (pool, gate) = (kind.pool(), Gate::new());
-    let first = pool.submit(through, (gate.path(), 1)).unwrap();
-    gate.wait_for_arrivals(1);
-    let (done, told) = mpsc::channel();
-    first.on_done(move |outcome| done.send(outcome.is_done()).unwrap());
-    // The call that has looked after the workers so far is busy with its own iterator.
-    let other = kind.pool();
-    let items = (0u64..500).inspect(|&n| {
-        if n == 400 {
-            gate.open();
-            assert!(told.recv().unwrap());
-        }
-        other.apply(square, n).unwrap();
-    });
-    if kind.workers() == 1 {
-        // The only worker is taken: the map would wait for the gate.
-        gate.open();
+    // One worker more, for the task that waits.
+    let pool = kind.builder().workers(kind.workers() + 1).build().unwrap();
+    for at in 0..12 {
+        let gate = Gate::new();
+        let first = pool.submit(through, (gate.path(), 1)).unwrap();
+        gate.wait_for_arrivals(1);
+        let (done, told) = mpsc::channel();
+        first.on_done(move |outcome| done.send(outcome.is_done()).unwrap());
+        // The call that has looked after the workers so far is busy with its own iterator.
+        let items = (0u64..12).inspect(|&n| {
+            if n == at {
+                gate.open();
+                assert!(told.recv().unwrap());
+            }
+        });
+        assert_eq!(pool.chunk_size(1).map(square, items).unwrap().len(), 12);
     }
-    assert_eq!(pool.chunk_size(1).map(square, items).unwrap().len(), 500);
 }

@@ -142,7 +142,7 @@ pub fn a_worker_has_no_input_and_a_name(kind: Kind) {
     let pool = kind.builder().workers(1).name("indexer:é\0x").build().unwrap();
     assert_eq!(pool.apply(looks_around, ()).unwrap(), ("/dev/null".to_string(), "indexer:éx-0".to_string(), 0));
     let long = kind.builder().workers(1).name("a name that is too long").build().unwrap();
-    assert_eq!(long.apply(looks_around, ()).unwrap().1, "a name that is ");
+    assert_eq!(long.apply(looks_around, ()).unwrap().1, "a name that is", "and a space, which is trimmed");
 }
 
 /// Task: starts a process that wants to live longer, and perhaps ends its worker.
