@@ -3,11 +3,13 @@
 //! The pool's own time counts from the moment at which the kernel lets anybody see the exit (the worker's pidfd is
 //! readable); until then the kernel takes the dead process apart.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use procession::{FailureKind, Pool};
+use procession::{FailureKind, Pool, Task};
 
 use super::{Scale, warm_up};
 use crate::measure::median;
@@ -19,7 +21,9 @@ fn worker_pid(_: ()) -> u32 {
     std::process::id()
 }
 
-fn sleep(time: Duration) {
+/// Tells that it has begun, through what is open at `path`, and sleeps.
+fn hang((path, time): (String, Duration)) {
+    File::options().write(true).open(path).and_then(|mut begun| begun.write_all(b"!")).expect("an open pipe");
     std::thread::sleep(time);
 }
 
@@ -55,9 +59,9 @@ struct Times {
 fn one_death(pool: &Pool, is_busy: bool, times: &mut Times) -> anyhow::Result<()> {
     let pid = pool.apply(worker_pid, ())?;
     let pidfd = procession_os::open_pidfd(pid as i32)?;
-    let task = if is_busy { Some(pool.submit(sleep, Duration::from_secs(60))?) } else { None };
-    // Long enough for the task to have begun, and for everything else to have gone to sleep.
-    sleep(Duration::from_millis(3));
+    let task = if is_busy { Some(submit_and_wait_for_begin(pool)?) } else { None };
+    // Time for everybody to go to sleep.
+    std::thread::sleep(Duration::from_millis(1));
     let killed = Instant::now();
     procession_os::kill_pidfd(pidfd.as_fd());
     let exited = wait_for_exit(&pidfd)?;
@@ -71,6 +75,14 @@ fn one_death(pool: &Pool, is_busy: bool, times: &mut Times) -> anyhow::Result<()
         ensure!(matches!(failure.kind(), FailureKind::Crashed { .. }), "the killed task: {failure}");
     }
     Ok(())
+}
+
+fn submit_and_wait_for_begin(pool: &Pool) -> anyhow::Result<Task<()>> {
+    let (mut begun, writer) = io::pipe()?;
+    let path = format!("/proc/{}/fd/{}", std::process::id(), writer.as_raw_fd());
+    let task = pool.submit(hang, (path, Duration::from_secs(60)))?;
+    begun.read_exact(&mut [0])?;
+    Ok(task)
 }
 
 fn wait_for_exit(pidfd: &OwnedFd) -> anyhow::Result<Instant> {
