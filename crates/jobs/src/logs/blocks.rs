@@ -7,6 +7,14 @@ use memchr::{memchr, memrchr};
 /// Bytes asked for at once: few calls, and what is read is still in the CPU's cache when it is searched.
 pub const READ_BYTES: usize = 256 << 10;
 
+/// The longest line that is taken. One without an end (a disk image, a bomb of zeros) must not take all memory.
+pub const MAX_LINE_BYTES: usize = 1 << 30;
+
+/// What to say of a longer one.
+pub fn too_long() -> io::Error {
+    io::Error::other(format!("a line is longer than {} MiB, so this is hardly a text", MAX_LINE_BYTES >> 20))
+}
+
 /// The lines that *begin* at or after `start` and before `end`. A line belongs to one range only, so ranges that touch
 /// neither miss nor repeat one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +56,9 @@ impl Lines {
         }
         loop {
             if kept == buffer.len() {
+                if kept >= MAX_LINE_BYTES {
+                    return Err(too_long());
+                }
                 buffer.resize((kept * 2).max(1), 0);
             }
             let n = match reader.read(&mut buffer[kept..]) {

@@ -42,16 +42,20 @@ impl Matcher {
     /// Compiles `regex`.
     ///
     /// # Errors
-    /// What is wrong with it, in words that may take several lines.
+    /// What is wrong with it.
     pub fn new(regex: &str) -> Result<Matcher, String> {
-        let syntax = ast::parse::Parser::new().parse(regex).map_err(|cause| cause.to_string())?;
+        // In one line, as all messages are: the causes' own words draw a picture.
+        let at = |place: &ast::Position| format!("at character {}", regex[..place.offset].chars().count() + 1);
+        let syntax = ast::parse::Parser::new()
+            .parse(regex)
+            .map_err(|cause| format!("{} {}", cause.kind(), at(&cause.span().start)))?;
         ast::visit(&syntax, FindLineFeed)?;
         let hir = TranslatorBuilder::new()
             .utf8(false)
             .multi_line(true)
             .build()
             .translate(regex, &syntax)
-            .map_err(|cause| cause.to_string())?;
+            .map_err(|cause| format!("{} {}", cause.kind(), at(&cause.span().start)))?;
         let hir = within_line(hir)?;
         let properties = hir.properties();
         if properties.minimum_len() == Some(0) && properties.look_set().is_empty() {

@@ -11,13 +11,11 @@ use std::sync::Arc;
 use memchr::memrchr;
 use tempfile::TempDir;
 
+use super::blocks::{MAX_LINE_BYTES, too_long};
 use crate::decode::{Format, HEAD_BYTES};
 
 /// Bytes read before a block is cut at its last line end.
 pub const BLOCK_BYTES: usize = 1 << 20;
-
-/// The longest line that is taken. One without an end (`/dev/zero`) must not take all memory of the program.
-const MAX_LINE_BYTES: usize = 1 << 30;
 
 /// An open stream.
 #[derive(Debug)]
@@ -131,7 +129,7 @@ impl<R: Read> Blocks<R> {
             }
             searched = text.len();
             if searched > MAX_LINE_BYTES {
-                return Err(io::Error::other(format!("a line is longer than {} MiB", MAX_LINE_BYTES >> 20)));
+                return Err(too_long());
             }
         }
     }
