@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use procession_jobs::hash::Hash;
@@ -17,6 +18,9 @@ use crate::progress::Progress;
 const SOME_FAILED: u8 = 1;
 const BAD_USAGE: u8 = 2;
 const INTERRUPTED: u8 = 130;
+
+/// How long the next input may take to be there after a signal.
+const INPUT_GRACE: Duration = Duration::from_millis(500);
 
 /// Does what the command line says.
 pub fn run_command() -> ExitCode {
@@ -80,7 +84,7 @@ fn run<J: Job>(job: Result<J, PlanError>, common: &CommonArgs) -> ExitCode {
 }
 
 fn report(finished: &Finished, common: &CommonArgs, output: &Output, log: &Log) -> ExitCode {
-    let Finished { summary, report } = finished;
+    let Finished { summary, report, broken } = finished;
     let written = output.write(|out| match common.format {
         Format::Table => report.text(out),
         Format::Json => output::write_json(out, summary, report.as_ref()),
@@ -92,9 +96,12 @@ fn report(finished: &Finished, common: &CommonArgs, output: &Output, log: &Log) 
     if report.wants_summary() {
         log.summary(summary);
     }
+    if let Some(error) = broken {
+        log.error(error);
+    }
     let code = if summary.is_interrupted {
         INTERRUPTED
-    } else if summary.done < summary.tasks || report.is_bad() {
+    } else if broken.is_some() || summary.done < summary.tasks || report.is_bad() {
         SOME_FAILED
     } else {
         0
@@ -112,13 +119,21 @@ fn exit_code(written: anyhow::Result<()>, code: u8, log: &Log) -> ExitCode {
     }
 }
 
-/// The first signal ends the workers, and what is done is reported; the second ends the program.
+/// The first signal ends the workers, and what is done is reported; the second ends the program. So does the first if the
+/// program waits for input: from a terminal or a fifo none may ever come.
 fn stop_on_signals(interrupt: &Arc<Interrupt>) -> Result<(), ctrlc::Error> {
     let interrupt = Arc::clone(interrupt);
     ctrlc::set_handler(move || {
-        if interrupt.is_raised() {
+        let is_first = !interrupt.is_raised();
+        interrupt.raise();
+        if is_first {
+            let deadline = Instant::now() + INPUT_GRACE;
+            while interrupt.is_pulling() && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+        if !is_first || interrupt.is_pulling() {
             std::process::exit(INTERRUPTED.into());
         }
-        interrupt.raise();
     })
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use indicatif::HumanBytes;
-use procession_jobs::Summary;
+use procession_jobs::{Summary, printable};
 use serde_json::json;
 
 use crate::flags::{CommonArgs, LogFormat};
@@ -51,11 +51,11 @@ impl Log {
         let Summary { tasks, done, elapsed, bytes_in, .. } = summary;
         let rate = *bytes_in as f64 / elapsed.as_secs_f64().max(1e-9);
         let mut text = format!(
-            "{done} of {tasks} tasks done, {} in {} ({}/s, {} workers)",
+            "{done} of {tasks} tasks done, {} in {} ({}/s, {})",
             HumanBytes(*bytes_in),
             seconds(*elapsed),
             HumanBytes(rate as u64),
-            summary.workers
+            if summary.workers == 1 { "1 worker".into() } else { format!("{} workers", summary.workers) },
         );
         let counts = [
             (summary.failed, "failed"),
@@ -75,7 +75,7 @@ impl Log {
 
     fn line(&self, level: &str, message: &str) {
         match self.format {
-            LogFormat::Text => print(&format!("procession {}: {}", self.job, one_line(message))),
+            LogFormat::Text => print(&format!("procession {}: {}", self.job, printable(message))),
             LogFormat::Json => print(&json!({ "level": level, "job": self.job, "message": message }).to_string()),
         }
     }
@@ -84,11 +84,6 @@ impl Log {
 fn print(line: &str) {
     // There is nobody to tell that standard error is closed.
     let _ = writeln!(std::io::stderr().lock(), "{line}");
-}
-
-/// A name with a line break must not look like two messages.
-fn one_line(message: &str) -> String {
-    message.trim_end().chars().map(|c| if c == '\n' || c == '\r' { ' ' } else { c }).collect()
 }
 
 fn seconds(time: Duration) -> String {

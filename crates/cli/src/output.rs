@@ -1,12 +1,13 @@
 //! Where the report goes, and its forms.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
-use procession_jobs::{Item, Report, Summary, Table, TaskError};
+use anyhow::{anyhow, bail};
+use procession_jobs::{Item, Report, Summary, Table, TaskError, describe, printable};
 use serde_json::{Value, json};
+use tempfile::NamedTempFile;
 
 use crate::flags::Format;
 
@@ -22,6 +23,11 @@ pub enum Output {
         /// Whether it may replace another.
         force: bool,
     },
+    /// A device or a fifo, which is written to and never replaced.
+    Stream {
+        /// Its name.
+        path: PathBuf,
+    },
 }
 
 impl Output {
@@ -32,14 +38,20 @@ impl Output {
     pub fn new(path: Option<&Path>, force: bool) -> anyhow::Result<Output> {
         let Some(path) = path.filter(|p| *p != Path::new("-")) else { return Ok(Output::Stdout) };
         let shown = path.display();
-        if path.is_dir() {
-            bail!("failed to write `{shown}`: it is a folder (-o/--output takes a file)");
+        match path.metadata() {
+            Ok(meta) if meta.is_dir() => bail!("failed to write `{shown}`: it is a folder (-o/--output takes a file)"),
+            Ok(meta) if !meta.is_file() => return Ok(Output::Stream { path: path.to_path_buf() }),
+            _ => {}
         }
         if !force && path.symlink_metadata().is_ok() {
             bail!("failed to write `{shown}`: it exists (--force replaces it)");
         }
         if !folder(path).is_dir() {
             bail!("failed to write `{shown}`: its folder does not exist (-o/--output)");
+        }
+        // Now, not after hours of work.
+        if let Err(cause) = temporary_file(path) {
+            bail!("failed to write `{shown}`: {} (-o/--output)", describe(&cause));
         }
         Ok(Output::File { path: path.to_path_buf(), force })
     }
@@ -52,15 +64,27 @@ impl Output {
         match self {
             Output::Stdout => {
                 let mut out = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
-                match content(&mut out).and_then(|()| out.flush()) {
-                    Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-                    written => written.context("failed to write the report to standard output"),
-                }
+                written(content(&mut out).and_then(|()| out.flush()), "the report to standard output")
+            }
+            Output::Stream { path } => {
+                let opened = OpenOptions::new().write(true).open(path);
+                let result = opened.and_then(|file| {
+                    let mut out = BufWriter::new(file);
+                    content(&mut out).and_then(|()| out.flush())
+                });
+                written(result, &format!("`{}`", path.display()))
             }
             Output::File { path, force } => {
-                write_file(path, *force, content).with_context(|| format!("failed to write `{}`", path.display()))
+                written(write_file(path, *force, content), &format!("`{}`", path.display()))
             }
         }
+    }
+}
+
+fn written(result: io::Result<()>, place: &str) -> anyhow::Result<()> {
+    match result {
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.map_err(|cause| anyhow!("failed to write {place}: {}", describe(&cause))),
     }
 }
 
@@ -68,13 +92,16 @@ fn folder(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// A temporary file beside the target, synced, renamed, and the folder synced: the old or the new file, nothing else.
-fn write_file(path: &Path, force: bool, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let file = tempfile::Builder::new()
+fn temporary_file(path: &Path) -> io::Result<NamedTempFile> {
+    tempfile::Builder::new()
         .prefix(".procession-")
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
-        .tempfile_in(folder(path))?;
-    let mut out = BufWriter::new(file);
+        .tempfile_in(folder(path))
+}
+
+/// A temporary file beside the target, synced, renamed, and the folder synced: the old or the new file, nothing else.
+fn write_file(path: &Path, force: bool, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut out = BufWriter::new(temporary_file(path)?);
     content(&mut out)?;
     let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
     file.as_file().sync_all()?;
@@ -91,7 +118,7 @@ pub fn write_json(out: &mut dyn Write, summary: &Summary, report: &dyn Report) -
     let failures: Vec<Value> = summary
         .failures
         .iter()
-        .map(|f| json!({ "task": f.task, "input": f.input, "kind": f.kind, "message": f.message, "attempts": f.attempts }))
+        .map(|f| json!({ "task": f.task, "input": f.input, "kind": f.kind.name(), "message": f.message, "attempts": f.attempts }))
         .collect();
     let object = json!({
         "job": summary.job,
@@ -139,8 +166,8 @@ pub fn write_plan(
         Format::Table => {
             for (number, (item, error)) in plan.iter().enumerate() {
                 match error {
-                    None => writeln!(out, "task {number}: {job} `{}` ({} bytes)", path(item), item.bytes)?,
-                    Some(error) => writeln!(out, "task {number}: {error}")?,
+                    None => writeln!(out, "task {number}: {job} `{}` ({} bytes)", printable(&path(item)), item.bytes)?,
+                    Some(error) => writeln!(out, "task {number}: {}", printable(&error.to_string()))?,
                 }
             }
             Ok(())

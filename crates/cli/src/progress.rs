@@ -1,10 +1,11 @@
 //! The progress line on a terminal.
 
+use std::collections::HashSet;
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use procession_jobs::{FailedTask, Item, Watch};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use procession_jobs::{FailedKind, FailedTask, Item, Watch};
 
 use crate::flags::When;
 use crate::log::Log;
@@ -14,6 +15,8 @@ pub struct Progress<'a> {
     /// None if it is not to be shown.
     bar: Option<ProgressBar>,
     failures: u64,
+    /// The inputs whose failure was told. Parts of a large one may fail by the hundred, each for the same reason.
+    told: HashSet<usize>,
     log: &'a Log,
 }
 
@@ -25,7 +28,7 @@ impl<'a> Progress<'a> {
             When::Always => true,
             When::Never => false,
         };
-        Progress { bar: is_shown.then(bar), failures: 0, log }
+        Progress { bar: is_shown.then(bar), failures: 0, told: HashSet::new(), log }
     }
 
     /// Takes the line away.
@@ -45,9 +48,15 @@ impl<'a> Progress<'a> {
 
 fn bar() -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(10));
-    let template = "{spinner} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left{msg} {wide_bar}";
+    let template = "{spinner} {bytes} of {total_bytes}, {bytes_per_sec}{left}{msg} {wide_bar}";
     // The template is a constant, and parses.
-    bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    bar.set_style(style.with_key("left", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+        // Before the first task is done nothing is known of the time.
+        if state.pos() > 0 {
+            let _ = write!(out, ", {:#} left", HumanDuration(state.eta()));
+        }
+    }));
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
 }
@@ -69,7 +78,10 @@ impl Watch for Progress<'_> {
                 if let Some(bar) = &self.bar {
                     bar.set_message(format!(", {} failed", self.failures));
                 }
-                self.print(|| self.log.error(&failed.message));
+                // What was given up is a number in the summary, not a line each.
+                if failed.kind != FailedKind::Cancelled && self.told.insert(item.input) {
+                    self.print(|| self.log.error(&failed.message));
+                }
             }
             None if self.log.is_verbose => self.print(|| self.log.info(&format!("done `{}`", item.path.display()))),
             None => {}

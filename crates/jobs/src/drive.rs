@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use procession::{Failure, FailureKind, Outcome, Pool};
+use procession::{Failure, FailureKind, Pool};
 
 use crate::{Item, Job, PlanError, Planned, Report, TaskError};
 
@@ -38,6 +38,8 @@ pub struct Finished {
     pub summary: Summary,
     /// The job's own result.
     pub report: Box<dyn Report>,
+    /// Why the pool gave up before all tasks had their turn, if it did.
+    pub broken: Option<procession::Error>,
 }
 
 /// What happened to the tasks of a job.
@@ -82,12 +84,37 @@ pub struct FailedTask {
     pub task: usize,
     /// Its input, as the user named it.
     pub input: String,
-    /// `failed`, `timed_out`, `crashed` or `cancelled`.
-    pub kind: &'static str,
+    /// In which way it failed.
+    pub kind: FailedKind,
     /// What went wrong, in one line.
     pub message: String,
     /// How often it was begun.
     pub attempts: u32,
+}
+
+/// The ways in which a task fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailedKind {
+    /// It returned an error or panicked.
+    Failed,
+    /// It ran out of time.
+    TimedOut,
+    /// Its worker died.
+    Crashed,
+    /// It was given up before its end.
+    Cancelled,
+}
+
+impl FailedKind {
+    /// The word in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            FailedKind::Failed => "failed",
+            FailedKind::TimedOut => "timed_out",
+            FailedKind::Crashed => "crashed",
+            FailedKind::Cancelled => "cancelled",
+        }
+    }
 }
 
 /// Why a job could not run at all.
@@ -114,6 +141,7 @@ impl std::error::Error for DriveError {}
 #[derive(Debug, Default)]
 pub struct Interrupt {
     is_raised: AtomicBool,
+    is_pulling: AtomicBool,
     pool: Mutex<Weak<Pool>>,
 }
 
@@ -130,6 +158,19 @@ impl Interrupt {
     /// Whether it was raised.
     pub fn is_raised(&self) -> bool {
         self.is_raised.load(Ordering::Relaxed)
+    }
+
+    /// Whether the program looks for its next input just now. If it does so for long, it waits for a fifo or a terminal,
+    /// and nothing that is raised wakes it up.
+    pub fn is_pulling(&self) -> bool {
+        self.is_pulling.load(Ordering::Relaxed)
+    }
+
+    fn pulling<R>(&self, pull: impl FnOnce() -> R) -> R {
+        self.is_pulling.store(true, Ordering::Relaxed);
+        let pulled = pull();
+        self.is_pulling.store(false, Ordering::Relaxed);
+        pulled
     }
 
     fn watch(&self, pool: &Arc<Pool>) {
@@ -163,55 +204,52 @@ pub fn run<J: Job>(
     watch: &mut dyn Watch,
 ) -> Result<Finished, DriveError> {
     let start = Instant::now();
-    let plan = job.plan().map_err(DriveError::Plan)?;
+    let plan = interrupt.pulling(|| job.plan()).map_err(DriveError::Plan)?;
     let pool = Arc::new(build_pool(J::NAME, options).map_err(DriveError::Pool)?);
     interrupt.watch(&pool);
-    let ledger =
-        Rc::new(RefCell::new(Ledger { summary: Summary { job: J::NAME, ..Summary::default() }, ..Ledger::default() }));
+    let ledger = Rc::new(RefCell::new(Ledger::new(J::NAME, watch)));
     let tasks = Pull { tasks: plan.tasks, ledger: Rc::clone(&ledger), interrupt, fail_fast: options.fail_fast };
     let mut outcomes = pool.imap_unordered_with(job.context(), J::run, tasks).map_err(DriveError::Pool)?;
     loop {
         let outcome = outcomes.next();
-        // What the plan found and what it found unusable since the last look.
-        let (found, unusable) = ledger.borrow_mut().take_news();
-        found.iter().for_each(|item| watch.planned(item));
-        for (number, item, error) in unusable {
-            let failed = FailedTask::new(number, &item, "failed", error.to_string(), 0);
+        // The plan found them unusable since the last look.
+        for (item, error) in ledger.borrow_mut().take_unusable() {
             job.fold_failure(&item, &error);
-            ledger.borrow_mut().fail(&item, failed, watch);
         }
         let Some(outcome) = outcome else { break };
         let Some((number, item)) = ledger.borrow_mut().items.remove(&outcome.index) else { continue };
-        match flatten(outcome) {
-            Ok(done) => {
+        let attempts = outcome.attempts;
+        let error = match outcome.result {
+            Ok(Ok(done)) => {
                 job.fold(&item, done);
-                ledger.borrow_mut().done(&item, watch);
+                ledger.borrow_mut().done(&item);
+                continue;
             }
-            Err((kind, message, attempts)) => {
-                let failed = FailedTask::new(number, &item, kind, message, attempts);
-                job.fold_failure(&item, &TaskError::new(&failed.message));
-                ledger.borrow_mut().fail(&item, failed, watch);
-            }
-        }
-        if options.fail_fast && ledger.borrow().has_failed() {
+            Ok(Err(error)) => (FailedKind::Failed, error),
+            Err(failure) => of_pool(&item, &failure, interrupt),
+        };
+        job.fold_failure(&item, &error.1);
+        ledger.borrow_mut().fail(number, &item, error, attempts);
+        if options.fail_fast {
             break;
         }
     }
     drop(outcomes);
-    let mut ledger = ledger.take();
-    // With --fail-fast: what was pulled and has no outcome.
+    let mut ledger = ledger.borrow_mut();
+    let broken = broken_pool::<J>(&pool, job.context(), interrupt);
+    // What was pulled and has no outcome, because nobody waited for it.
     for (number, item) in std::mem::take(&mut ledger.items).into_values() {
-        let message = format!("cancelled `{}`: an earlier task failed (--fail-fast)", item.path.display());
-        job.fold_failure(&item, &TaskError::new(&message));
-        let failed = FailedTask { message, ..FailedTask::new(number, &item, "cancelled", String::new(), 0) };
-        ledger.fail(&item, failed, watch);
+        let why = if options.fail_fast { "an earlier task failed (--fail-fast)" } else { "the workers are gone" };
+        let error = cancelled(&item, why);
+        job.fold_failure(&item, &error.1);
+        ledger.fail(number, &item, error, 0);
     }
-    let mut summary = ledger.summary;
+    let mut summary = std::mem::take(&mut ledger.summary);
     summary.elapsed = start.elapsed();
     summary.is_interrupted = interrupt.is_raised();
     summary.failures.sort_by_key(|failed| failed.task);
     take_stats(&mut summary, &pool);
-    Ok(Finished { summary, report: job.report() })
+    Ok(Finished { summary, report: job.report(), broken })
 }
 
 fn build_pool(name: &str, options: &Options) -> Result<Pool, procession::Error> {
@@ -233,39 +271,32 @@ fn take_stats(summary: &mut Summary, pool: &Pool) {
     summary.peak_rss_bytes = stats.workers.iter().map(|w| w.peak_rss_bytes).max().unwrap_or(0);
 }
 
-/// One kind of error for a task that fails by itself and for one that the pool lost.
-fn flatten<D>(outcome: Outcome<Result<D, TaskError>>) -> Result<D, (&'static str, String, u32)> {
-    let attempts = outcome.attempts;
-    match outcome.result {
-        Ok(Ok(done)) => Ok(done),
-        Ok(Err(error)) => Err(("failed", error.to_string(), attempts)),
-        Err(failure) => Err((kind_of(&failure), failure.to_string(), attempts)),
-    }
+/// Why the pool takes no more tasks, though nobody ended it: the outcomes of those it has do not tell.
+fn broken_pool<J: Job>(pool: &Pool, context: &J::Context, interrupt: &Interrupt) -> Option<procession::Error> {
+    let is_ended = interrupt.is_raised();
+    pool.imap_unordered_with(context, J::run, std::iter::empty()).err().filter(|_| !is_ended)
 }
 
-fn kind_of(failure: &Failure) -> &'static str {
-    match failure.kind() {
-        FailureKind::TimedOut { .. } => "timed_out",
-        FailureKind::Crashed { .. } => "crashed",
-        FailureKind::Cancelled { .. } => "cancelled",
-        _ => "failed",
-    }
+/// What the pool says of a task that it lost. Other than a task's own error, that does not name the input.
+fn of_pool(item: &Item, failure: &Failure, interrupt: &Interrupt) -> (FailedKind, TaskError) {
+    let kind = match failure.kind() {
+        FailureKind::Cancelled { .. } if interrupt.is_raised() => return cancelled(item, "interrupted"),
+        FailureKind::Cancelled { reason } => return cancelled(item, reason),
+        FailureKind::TimedOut { .. } => FailedKind::TimedOut,
+        FailureKind::Crashed { .. } => FailedKind::Crashed,
+        _ => FailedKind::Failed,
+    };
+    (kind, TaskError::new(format_args!("failed to process `{}`: {failure}", item.path.display())))
 }
 
-impl FailedTask {
-    fn new(task: usize, item: &Item, kind: &'static str, message: String, attempts: u32) -> FailedTask {
-        let input = item.path.display().to_string();
-        // A task's own error names its input; what the pool says of a worker does not.
-        let message =
-            if message.contains(&input) { message } else { format!("failed to process `{input}`: {message}") };
-        FailedTask { task, input, kind, message, attempts }
-    }
+fn cancelled(item: &Item, why: &str) -> (FailedKind, TaskError) {
+    (FailedKind::Cancelled, TaskError::new(format_args!("cancelled `{}`: {why}", item.path.display())))
 }
 
 /// The tasks for the pool, noted in the ledger as they are pulled.
 struct Pull<'a, T> {
     tasks: Box<dyn Iterator<Item = Planned<T>>>,
-    ledger: Rc<RefCell<Ledger>>,
+    ledger: Rc<RefCell<Ledger<'a>>>,
     interrupt: &'a Interrupt,
     fail_fast: bool,
 }
@@ -278,59 +309,80 @@ impl<T> Iterator for Pull<'_, T> {
             if self.interrupt.is_raised() || self.fail_fast && self.ledger.borrow().has_failed() {
                 return None;
             }
-            let planned = self.tasks.next()?;
+            let planned = self.interrupt.pulling(|| self.tasks.next())?;
             let mut ledger = self.ledger.borrow_mut();
-            let number = ledger.summary.tasks as usize;
-            ledger.summary.tasks += 1;
             match planned {
                 Planned::Task(item, task) => {
-                    let index = ledger.pulled;
-                    ledger.pulled += 1;
-                    ledger.found.push(item.clone());
-                    ledger.items.insert(index, (number, item));
+                    ledger.add(item);
                     return Some(task);
                 }
-                Planned::Failed(item, error) => ledger.unusable.push((number, item, error)),
+                Planned::Failed(item, error) => ledger.add_unusable(item, error),
             }
         }
     }
 }
 
 /// What is known of the tasks, by those who pull and by those who collect: both in the same thread.
-#[derive(Default)]
-struct Ledger {
+struct Ledger<'a> {
     summary: Summary,
+    watch: &'a mut dyn Watch,
     /// Tasks that run or wait, by their number in the pool's call: the number in the plan, and what it says.
     items: HashMap<usize, (usize, Item)>,
     pulled: usize,
-    found: Vec<Item>,
-    unusable: Vec<(usize, Item, TaskError)>,
+    /// What the job has not heard of.
+    unusable: Vec<(Item, TaskError)>,
 }
 
-impl Ledger {
-    fn take_news(&mut self) -> (Vec<Item>, Vec<(usize, Item, TaskError)>) {
-        (std::mem::take(&mut self.found), std::mem::take(&mut self.unusable))
+impl<'a> Ledger<'a> {
+    fn new(job: &'static str, watch: &'a mut dyn Watch) -> Ledger<'a> {
+        let summary = Summary { job, ..Summary::default() };
+        Ledger { summary, watch, items: HashMap::new(), pulled: 0, unusable: Vec::new() }
     }
 
-    fn done(&mut self, item: &Item, watch: &mut dyn Watch) {
+    fn number(&mut self) -> usize {
+        self.summary.tasks += 1;
+        self.summary.tasks as usize - 1
+    }
+
+    fn add(&mut self, item: Item) {
+        let number = self.number();
+        self.watch.planned(&item);
+        self.items.insert(self.pulled, (number, item));
+        self.pulled += 1;
+    }
+
+    fn add_unusable(&mut self, item: Item, error: TaskError) {
+        let number = self.number();
+        self.watch.planned(&item);
+        self.fail(number, &item, (FailedKind::Failed, error.clone()), 0);
+        self.unusable.push((item, error));
+    }
+
+    fn take_unusable(&mut self) -> Vec<(Item, TaskError)> {
+        std::mem::take(&mut self.unusable)
+    }
+
+    fn done(&mut self, item: &Item) {
         self.summary.done += 1;
         self.summary.bytes_in += item.bytes;
-        watch.finished(item, None);
+        self.watch.finished(item, None);
     }
 
-    fn fail(&mut self, item: &Item, failed: FailedTask, watch: &mut dyn Watch) {
-        let count = match failed.kind {
-            "timed_out" => &mut self.summary.timed_out,
-            "crashed" => &mut self.summary.crashed,
-            "cancelled" => &mut self.summary.cancelled,
-            _ => &mut self.summary.failed,
+    fn fail(&mut self, task: usize, item: &Item, (kind, error): (FailedKind, TaskError), attempts: u32) {
+        let count = match kind {
+            FailedKind::Failed => &mut self.summary.failed,
+            FailedKind::TimedOut => &mut self.summary.timed_out,
+            FailedKind::Crashed => &mut self.summary.crashed,
+            FailedKind::Cancelled => &mut self.summary.cancelled,
         };
         *count += 1;
-        watch.finished(item, Some(&failed));
+        let input = item.path.to_string_lossy().into_owned();
+        let failed = FailedTask { task, input, kind, message: error.to_string(), attempts };
+        self.watch.finished(item, Some(&failed));
         self.summary.failures.push(failed);
     }
 
     fn has_failed(&self) -> bool {
-        !self.summary.failures.is_empty() || !self.unusable.is_empty()
+        !self.summary.failures.is_empty()
     }
 }

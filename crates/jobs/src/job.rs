@@ -114,14 +114,16 @@ impl fmt::Display for TaskError {
 impl std::error::Error for TaskError {}
 
 /// The cause in lower case and without the "(os error 2)" that tells a user nothing.
-fn describe(cause: &io::Error) -> String {
+pub fn describe(cause: &io::Error) -> String {
     match cause.kind() {
         io::ErrorKind::NotFound => "no such file or directory".into(),
         io::ErrorKind::PermissionDenied => "permission denied".into(),
         io::ErrorKind::IsADirectory => "is a directory".into(),
         _ => {
             let text = cause.to_string();
-            text.split(" (os error").next().unwrap_or(&text).to_string()
+            let text = text.split(" (os error").next().unwrap_or(&text);
+            let mut chars = text.chars();
+            chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
         }
     }
 }

@@ -6,7 +6,9 @@ mod drive;
 pub mod hash;
 mod job;
 pub mod logs;
+mod printable;
 mod walk;
 
-pub use drive::{DriveError, FailedTask, Finished, Interrupt, Options, Summary, Watch, plan, run};
-pub use job::{Access, Item, Job, Plan, PlanError, Planned, Report, Table, TaskError};
+pub use drive::{DriveError, FailedKind, FailedTask, Finished, Interrupt, Options, Summary, Watch, plan, run};
+pub use job::{Access, Item, Job, Plan, PlanError, Planned, Report, Table, TaskError, describe};
+pub use printable::printable;

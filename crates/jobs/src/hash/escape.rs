@@ -1,7 +1,6 @@
-//! File names in lists of checksums, escaped as coreutils does, and names that are safe to show.
+//! File names in lists of checksums, escaped as coreutils does.
 
 use std::io::{self, Write};
-use std::path::Path;
 
 /// Whether a line with this name starts with a backslash and has the name escaped.
 pub fn needs_escape(name: &[u8]) -> bool {
@@ -39,15 +38,6 @@ pub fn unescape(name: &[u8]) -> Option<Vec<u8>> {
     Some(plain)
 }
 
-/// A name for one line of a terminal: no control characters, whatever the name holds.
-pub fn shown(path: &Path) -> String {
-    let mut text = String::new();
-    for c in path.to_string_lossy().chars() {
-        if c.is_control() { text.extend(c.escape_default()) } else { text.push(c) }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -72,10 +62,5 @@ mod tests {
         for wrong in [&b"a\\"[..], b"\\t", b"\\\\\\", b"\\N"] {
             assert_eq!(unescape(wrong), None);
         }
-    }
-
-    #[test]
-    fn shown_names_have_no_control_characters() {
-        assert_eq!(shown(Path::new("a\n\u{1b}[31mb ä")), "a\\n\\u{1b}[31mb ä");
     }
 }

@@ -5,9 +5,10 @@ use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::printable;
+
 use super::algorithm::Algorithm;
 use super::digest::Digest;
-use super::escape::shown;
 use super::line::LineParser;
 
 /// Longer lines are improperly formatted: no path on Linux has more than 4096 bytes, each of which may be escaped.
@@ -49,7 +50,7 @@ pub fn read_list(
     entries: &mut Vec<Entry>,
 ) -> io::Result<List> {
     let is_stdin = path.as_os_str() == "-";
-    let name = if is_stdin { "standard input".into() } else { shown(path) };
+    let name = if is_stdin { "standard input".into() } else { printable(&path.to_string_lossy()).into_owned() };
     let mut reader: Box<dyn BufRead> =
         if is_stdin { Box::new(io::stdin().lock()) } else { Box::new(BufReader::new(File::open(path)?)) };
     let mut read = List { name, ..List::default() };

@@ -24,7 +24,7 @@ pub struct LogsArgs {
     pub count_only: bool,
 
     /// Show the first N matching lines of each pattern.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub show: Option<usize>,
 
     /// Which files inside folders are read.

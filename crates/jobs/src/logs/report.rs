@@ -1,6 +1,5 @@
 //! The result of `logs`: counts per file and in total, and samples.
 
-use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::io::{self, Write};
 
@@ -8,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::pattern::Pattern;
 use super::totals::{FileCounts, Totals};
-use crate::{Report, Table};
+use crate::{Report, Table, printable};
 
 /// How many files the table for people has at most.
 const MAX_ROWS: usize = 50;
@@ -145,23 +144,6 @@ fn write_aligned(out: &mut dyn Write, rows: &[Vec<String>]) -> io::Result<()> {
         writeln!(out)?;
     }
     Ok(())
-}
-
-/// The text without what a terminal would obey: names and lines come from anyone.
-fn printable(text: &str) -> Cow<'_, str> {
-    let is_hidden = |c: char| c.is_control() && c != '\t';
-    if !text.contains(is_hidden) {
-        return Cow::Borrowed(text);
-    }
-    let mut shown = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        if is_hidden(c) {
-            shown.extend(c.escape_default());
-        } else {
-            shown.push(c);
-        }
-    }
-    Cow::Owned(shown)
 }
 
 /// The text, or its first characters and an ellipsis.
