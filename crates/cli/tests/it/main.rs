@@ -1,0 +1,9 @@
+//! The built binary, as its users meet it.
+
+mod common;
+mod crashes;
+mod flags;
+mod hash;
+mod logs;
+mod output;
+mod signals;

@@ -1,0 +1,120 @@
+//! Ctrl-C, SIGTERM and kill -9.
+
+use std::fs::File;
+use std::io::Read;
+use std::process::{Child, Stdio};
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::common::{Lab, descendants, is_alive, poll, reader_of, send, until, wait};
+
+/// A run that hashes a small file, and then one without end; it is at the second one now.
+fn busy(lab: &Lab) -> (Child, Vec<u32>) {
+    let endless = lab.endless("endless");
+    lab.file("a", "a\n");
+    let mut child = lab
+        .command(["hash", "-v", "-j", "1", "--format", "json", "a", "endless"])
+        .stdout(File::create(lab.path("report")).unwrap())
+        .stderr(File::create(lab.path("messages")).unwrap())
+        .spawn()
+        .unwrap();
+    until(|| {
+        assert_eq!(child.try_wait().unwrap(), None);
+        (lab.read("messages").contains("done `a`") && reader_of(child.id(), &endless).is_some()).then_some(())
+    });
+    let below = descendants(child.id());
+    assert!(below.len() >= 2, "{below:?}");
+    (child, below)
+}
+
+#[track_caller]
+fn assert_gone(processes: &[u32]) {
+    assert!(poll(|| processes.iter().all(|pid| !is_alive(*pid))), "some of {processes:?} are left");
+}
+
+#[test]
+fn an_interrupted_run_reports_what_is_done() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let lab = Lab::new();
+        let (mut child, below) = busy(&lab);
+        send(child.id(), signal);
+        assert_eq!(wait(&mut child).code(), Some(130));
+        assert_gone(&below);
+        let report: Value = serde_json::from_str(&lab.read("report")).unwrap();
+        assert_eq!((&report["done"], &report["cancelled"], &report["tasks"]), (&json!(1), &json!(1), &json!(2)));
+        assert_eq!(report["result"]["files"][0]["path"], "a");
+        let failure = &report["failures"][0];
+        assert_eq!(
+            (&failure["kind"], &failure["message"]),
+            (&json!("cancelled"), &json!("cancelled `endless`: interrupted"))
+        );
+        let messages = lab.read("messages");
+        assert!(messages.lines().count() == 2 && messages.ends_with("1 cancelled, interrupted\n"), "{messages}");
+    }
+}
+
+#[test]
+fn an_interrupted_file_is_no_partial_file() {
+    let lab = Lab::new();
+    lab.endless("endless");
+    let mut child = lab
+        .command(["hash", "-a", "blake3", "-j", "2", "--format", "json", "-v", "endless"])
+        .stdout(File::create(lab.path("report")).unwrap())
+        .stderr(File::create(lab.path("messages")).unwrap())
+        .spawn()
+        .unwrap();
+    until(|| lab.read("messages").contains("done `endless`").then_some(()));
+    send(child.id(), Signal::INT);
+    assert_eq!(wait(&mut child).code(), Some(130));
+    let report: Value = serde_json::from_str(&lab.read("report")).unwrap();
+    assert_eq!(report["result"]["files"], json!([]));
+    let count = |key: &str| report[key].as_u64().unwrap();
+    assert_eq!(count("done") + count("cancelled"), count("tasks"));
+}
+
+#[test]
+fn a_program_that_waits_for_input_ends_at_the_first_signal() {
+    for job in ["hash", "logs"] {
+        let lab = Lab::new();
+        lab.shell("mkfifo fifo").expect(0);
+        for input in ["-", "fifo"] {
+            // The writer of standard input is this test, and it writes nothing.
+            let mut child = lab
+                .command([job, "-v", "/dev/null", input])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::null())
+                .stderr(File::create(lab.path("messages")).unwrap())
+                .spawn()
+                .unwrap();
+            let stdin = child.stdin.take();
+            until(|| (descendants(child.id()).len() >= 2).then_some(()));
+            send(child.id(), Signal::INT);
+            assert_eq!(wait(&mut child).code(), Some(130), "{job} {input}");
+            drop(stdin);
+        }
+    }
+}
+
+#[test]
+fn nothing_outlives_a_killed_program() {
+    let lab = Lab::new();
+    let (mut child, below) = busy(&lab);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_gone(&below);
+}
+
+#[test]
+fn nothing_is_left_of_a_report_file_after_an_interruption() {
+    let lab = Lab::new();
+    let endless = lab.endless("endless");
+    let mut child = lab.command(["hash", "-o", "sums", "endless"]).stderr(Stdio::piped()).spawn().unwrap();
+    until(|| reader_of(child.id(), &endless));
+    send(child.id(), Signal::TERM);
+    assert_eq!(wait(&mut child).code(), Some(130));
+    let mut messages = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut messages).unwrap();
+    assert!(messages.contains("0 of 1 tasks done"), "{messages}");
+    assert_eq!(lab.names("."), ["endless", "sums"]);
+}
