@@ -132,6 +132,20 @@ impl Producer {
         self.head += bytes.len() as u64;
     }
 
+    /// Copies `bytes` in and publishes them, if that needs no look at the peer's counter and no wrap. False if it does.
+    #[inline]
+    pub fn put_short(&mut self, memory: &impl Memory, bytes: &[u8]) -> bool {
+        let capacity = self.place.capacity;
+        let at = self.head as usize & (capacity - 1);
+        if capacity - at < bytes.len() || capacity as u64 - (self.head - self.tail) < bytes.len() as u64 {
+            return false;
+        }
+        memory.write(self.place.data + at, bytes);
+        self.head += bytes.len() as u64;
+        self.publish(memory);
+        true
+    }
+
     /// Makes all that was staged visible to the peer.
     #[inline]
     pub fn publish(&self, memory: &impl Memory) {

@@ -1,6 +1,6 @@
 //! How values travel: postcard (its wire format is documented and stable), and the framing of tasks and results.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 
 use postcard::ser_flavors::Flavor;
 use serde::Serialize;
@@ -20,7 +20,13 @@ impl Flavor for Append<'_> {
 
     #[inline]
     fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        self.0.extend_from_slice(bytes);
+        if bytes.len() <= 8 {
+            // Numbers: cheaper than a call to copy them.
+            self.0.reserve(8);
+            bytes.iter().for_each(|&byte| self.0.push(byte));
+        } else {
+            self.0.extend_from_slice(bytes);
+        }
         Ok(())
     }
 
@@ -59,7 +65,7 @@ pub(crate) enum Bytes<'a> {
 }
 
 /// The value that `bytes` encode: all of them, or it is an error.
-#[inline]
+#[inline(always)]
 pub(crate) fn decode<T: DeserializeOwned + 'static>(bytes: Bytes<'_>) -> Result<T, String> {
     let mut value = None::<T>;
     if let Some(slot) = (&mut value as &mut dyn Any).downcast_mut::<Option<Vec<u8>>>() {
@@ -110,6 +116,46 @@ pub(crate) fn get_varint(bytes: &[u8]) -> Option<(u64, usize)> {
 pub(crate) fn put_item(item: &[u8], chunk: &mut Vec<u8>) {
     put_varint(item.len() as u64, chunk);
     chunk.extend_from_slice(item);
+}
+
+/// Encodes an item and appends it to the payload of a chunk, as [`put_item`] does; or gives its encoding back if it takes
+/// `large` bytes or more. On an error the chunk keeps what it had.
+#[inline]
+pub(crate) fn append_item<T: Serialize + 'static>(
+    value: T,
+    chunk: &mut Vec<u8>,
+    large: usize,
+) -> Result<Option<Vec<u8>>, String> {
+    if TypeId::of::<T>() == TypeId::of::<Vec<u8>>() {
+        let mut bytes = Vec::new();
+        encode(value, &mut bytes)?;
+        if bytes.len() >= large {
+            return Ok(Some(bytes));
+        }
+        put_item(&bytes, chunk);
+        return Ok(None);
+    }
+    // Most items are short, and their length fits into one byte.
+    let at = chunk.len();
+    chunk.push(0);
+    if let Err(e) = encode(value, chunk) {
+        chunk.truncate(at);
+        return Err(e);
+    }
+    let len = chunk.len() - at - 1;
+    if len >= large {
+        let bytes = chunk.split_off(at + 1);
+        chunk.truncate(at);
+        return Ok(Some(bytes));
+    }
+    if len < 0x80 {
+        chunk[at] = len as u8;
+    } else {
+        let bytes = chunk.split_off(at + 1);
+        chunk.truncate(at);
+        put_item(&bytes, chunk);
+    }
+    Ok(None)
 }
 
 /// Where the next item of a chunk lies: start and end. None at the end, and for bytes that are no chunk.
@@ -288,7 +334,7 @@ mod tests {
             items.push(vec![7; big]);
             let mut chunk = Vec::new();
             for item in &items {
-                put_item(item, &mut chunk);
+                prop_assert_eq!(append_item(item.clone(), &mut chunk, 1000), Ok(None));
             }
             let (mut at, mut got) = (0, Vec::new());
             while let Some((start, end)) = next_item(&chunk, at) {
@@ -308,6 +354,16 @@ mod tests {
             bytes[0] = kind as u8;
             prop_assert_eq!(Frame::parse(&bytes).is_some(), (1..9).contains(&kind));
         }
+    }
+
+    #[test]
+    fn large_items_do_not_join_a_chunk() {
+        let mut chunk = vec![9];
+        assert_eq!(append_item(vec![7u8; 50], &mut chunk, 50), Ok(Some(vec![7; 50])));
+        assert_eq!(append_item("x".repeat(200), &mut chunk, 100).unwrap().unwrap().len(), 202);
+        assert_eq!(chunk, [9]);
+        assert_eq!(append_item("x".repeat(200), &mut chunk, 1000), Ok(None));
+        assert_eq!((chunk.len(), next_item(&chunk, 1)), (1 + 2 + 202, Some((3, 205))));
     }
 
     #[test]

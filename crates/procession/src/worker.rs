@@ -1,6 +1,6 @@
 //! A worker of a pool: takes frames from its lane, runs their calls, puts the results back.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -17,22 +17,86 @@ use crate::lane::{Claim, Lane, POOL_BELL, RESULTS, TASKS, WORKER_BELL};
 use crate::ring::{Consumer, Corrupt, Producer, mode};
 use crate::wire::{self, Bytes, FRAME_HEADER, Fault, Frame, FrameKind, RecordKind};
 
+/// A result on its way: encoded behind one spare byte, where the head of a short record goes; or, if it was bytes from
+/// the start, these.
+#[derive(Default)]
+pub(crate) struct Encoded {
+    behind_head: Vec<u8>,
+    own: Option<Vec<u8>>,
+}
+
+impl Encoded {
+    fn clear(&mut self) {
+        self.own = None;
+        // A large result's memory is not kept.
+        if self.behind_head.capacity() > 1 << 20 {
+            self.behind_head = Vec::new();
+        }
+        self.behind_head.clear();
+        self.behind_head.push(0);
+    }
+
+    #[inline]
+    fn set<R: Serialize + 'static>(&mut self, result: R) -> Result<(), Fault> {
+        if TypeId::of::<R>() == TypeId::of::<Vec<u8>>() {
+            let own = self.own.insert(Vec::new());
+            return wire::encode(result, own).map_err(Fault::BadResult);
+        }
+        wire::encode(result, &mut self.behind_head).map_err(Fault::BadResult)
+    }
+
+    fn set_fault(&mut self, fault: Fault) {
+        self.clear();
+        // Four strings at most; postcard cannot fail on them.
+        let _ = wire::encode(fault, &mut self.behind_head);
+    }
+
+    /// The payload alone.
+    pub fn payload(&self) -> &[u8] {
+        self.own.as_deref().unwrap_or(&self.behind_head[1..])
+    }
+}
+
 /// Where a worker's results go.
-pub(crate) trait Link {
+pub(crate) enum Link {
+    Lane(LaneLink),
+    /// Records are kept, for a pool without processes.
+    Kept(Vec<(RecordKind, Vec<u8>)>),
+}
+
+impl Link {
     /// Begins item `seq`; false if it was taken back.
-    fn claim(&mut self, seq: u64) -> bool;
+    #[inline]
+    fn claim(&self, seq: u64) -> bool {
+        match self {
+            Link::Lane(link) => link.lane.claim(seq) == Claim::Granted,
+            Link::Kept(_) => true,
+        }
+    }
+
     /// Hands over a record. `is_last` tells that no other follows at once.
-    fn publish(&mut self, kind: RecordKind, payload: &[u8], is_last: bool);
+    #[inline]
+    fn publish(&mut self, kind: RecordKind, encoded: &mut Encoded, is_last: bool) {
+        match self {
+            Link::Lane(link) => link.publish(kind, encoded, is_last),
+            Link::Kept(records) => records.push((kind, encoded.payload().to_vec())),
+        }
+    }
+
     /// No record follows at once after all.
-    fn flush(&mut self) {}
+    fn flush(&mut self) {
+        if let Link::Lane(link) = self {
+            link.flush();
+        }
+    }
 }
 
 /// What every call of a pool gets: the items to run, and where results go.
 pub(crate) struct Tasks {
-    link: Box<dyn Link>,
+    pub link: Link,
     items: Items,
-    /// Encoded results; kept to reuse its memory.
-    scratch: Vec<u8>,
+    /// The last result; kept to reuse its memory.
+    encoded: Encoded,
     contexts: HashMap<u64, Context>,
     context: u64,
     /// What the initializer returned.
@@ -84,9 +148,9 @@ pub fn worker_state<T: Send + Sync + 'static>() -> Option<&'static T> {
 }
 
 impl Tasks {
-    pub fn new(link: Box<dyn Link>) -> Tasks {
+    pub fn new(link: Link) -> Tasks {
         let items = Items { payload: Vec::new(), is_single: false, at: 0, left: 0, seq: 0 };
-        Tasks { link, items, scratch: Vec::new(), contexts: HashMap::new(), context: 0, state: None }
+        Tasks { link, items, encoded: Encoded::default(), contexts: HashMap::new(), context: 0, state: None }
     }
 
     /// What the initializer returned.
@@ -130,7 +194,9 @@ impl Tasks {
     fn run(&mut self, call: (u64, u64)) -> io::Result<()> {
         let call = Call::<Tasks>::from_raw(call)
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "a task names no function of this program"))?;
+        let outer = IN_TASK.replace(true);
         call.run(self);
+        IN_TASK.set(outer);
         Ok(())
     }
 
@@ -167,26 +233,25 @@ impl Tasks {
         wire::decode(bytes).map_err(Fault::BadArgument)
     }
 
-    /// Runs one item and publishes its result. `f` encodes the result into the vector that it gets.
+    /// Runs the items of the frame, one by one, and publishes their results, which `f` puts into what it gets.
     #[inline]
-    fn attempt(&mut self, item: Item, f: impl FnOnce(&mut Tasks, Item, &mut Vec<u8>) -> Result<(), Fault>) {
-        let mut scratch = std::mem::take(&mut self.scratch);
-        scratch.clear();
-        let outer = IN_TASK.replace(true);
-        let caught = catch_unwind(AssertUnwindSafe(|| f(self, item, &mut scratch)));
-        IN_TASK.set(outer);
-        let fault = match caught {
-            Ok(Ok(())) => None,
-            Ok(Err(fault)) => Some(fault),
-            Err(payload) => Some(describe_panic(payload.as_ref())),
-        };
-        let is_last = self.items.left == 0;
-        match fault {
-            None => self.link.publish(RecordKind::Done, &scratch, is_last),
-            Some(fault) => self.link.publish(RecordKind::Fault, &encode_fault(fault), is_last),
+    fn run_each(&mut self, mut f: impl FnMut(&mut Tasks, Item, &mut Encoded) -> Result<(), Fault>) {
+        let mut encoded = std::mem::take(&mut self.encoded);
+        while let Some(item) = self.begin() {
+            encoded.clear();
+            let fault = match catch_unwind(AssertUnwindSafe(|| f(self, item, &mut encoded))) {
+                Ok(Ok(())) => None,
+                Ok(Err(fault)) => Some(fault),
+                Err(payload) => Some(describe_panic(payload.as_ref())),
+            };
+            let mut kind = RecordKind::Done;
+            if let Some(fault) = fault {
+                encoded.set_fault(fault);
+                kind = RecordKind::Fault;
+            }
+            self.link.publish(kind, &mut encoded, self.items.left == 0);
         }
-        // A large result's memory is not kept.
-        self.scratch = if scratch.capacity() <= 1 << 20 { scratch } else { Vec::new() };
+        self.encoded = encoded;
     }
 
     fn context<C: DeserializeOwned + 'static>(&mut self) -> Result<Arc<dyn Any>, Fault> {
@@ -203,13 +268,6 @@ impl Tasks {
     }
 }
 
-fn encode_fault(fault: Fault) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    // Four strings at most; postcard cannot fail on them.
-    let _ = wire::encode(fault, &mut bytes);
-    bytes
-}
-
 /// Where the argument of one item lies in the payload.
 #[derive(Clone, Copy)]
 enum Item {
@@ -222,12 +280,10 @@ pub(crate) struct Run;
 impl<A: DeserializeOwned + 'static, R: Serialize + 'static> Shim<Plain<A, R>> for Run {
     type Context = Tasks;
     fn run(function: Plain<A, R>, tasks: &mut Tasks) {
-        while let Some(item) = tasks.begin() {
-            tasks.attempt(item, |tasks, item, out| {
-                let result = (function.0)(tasks.argument(item)?);
-                wire::encode(result, out).map_err(Fault::BadResult)
-            });
-        }
+        tasks.run_each(|tasks, item, out| {
+            let result = (function.0)(tasks.argument(item)?);
+            out.set(result)
+        });
     }
 }
 
@@ -241,12 +297,10 @@ where
 {
     type Context = Tasks;
     fn run(function: Plain<A, Result<R, E>>, tasks: &mut Tasks) {
-        while let Some(item) = tasks.begin() {
-            tasks.attempt(item, |tasks, item, out| match (function.0)(tasks.argument(item)?) {
-                Ok(result) => wire::encode(result, out).map_err(Fault::BadResult),
-                Err(error) => Err(Fault::Failed(format!("{error:#}"))),
-            });
-        }
+        tasks.run_each(|tasks, item, out| match (function.0)(tasks.argument(item)?) {
+            Ok(result) => out.set(result),
+            Err(error) => Err(Fault::Failed(format!("{error:#}"))),
+        });
     }
 }
 
@@ -258,16 +312,14 @@ where
 {
     type Context = Tasks;
     fn run(function: WithContext<C, A, R>, tasks: &mut Tasks) {
-        while let Some(item) = tasks.begin() {
-            tasks.attempt(item, |tasks, item, out| {
-                let context = tasks.context::<C>()?;
-                let Some(context) = context.downcast_ref::<C>() else {
-                    return Err(Fault::BadArgument("its context has another type".to_string()));
-                };
-                let result = (function.0)(context, tasks.argument(item)?);
-                wire::encode(result, out).map_err(Fault::BadResult)
-            });
-        }
+        tasks.run_each(|tasks, item, out| {
+            let context = tasks.context::<C>()?;
+            let Some(context) = context.downcast_ref::<C>() else {
+                return Err(Fault::BadArgument("its context has another type".to_string()));
+            };
+            let result = (function.0)(context, tasks.argument(item)?);
+            out.set(result)
+        });
     }
 }
 
@@ -280,9 +332,7 @@ where
 {
     type Context = Tasks;
     fn run(function: Plain<A, T>, tasks: &mut Tasks) {
-        IN_TASK.set(true);
         let caught = catch_unwind(AssertUnwindSafe(|| Ok((function.0)(tasks.argument::<A>(Item::Whole)?))));
-        IN_TASK.set(false);
         let fault = match caught {
             Ok(Ok(state)) => {
                 tasks.state = Some(Box::leak(Box::new(state)));
@@ -291,7 +341,8 @@ where
             Ok(Err(fault)) => fault,
             Err(payload) => describe_panic(payload.as_ref()),
         };
-        tasks.link.publish(RecordKind::NotReady, &encode_fault(fault), true);
+        tasks.encoded.set_fault(fault);
+        tasks.link.publish(RecordKind::NotReady, &mut tasks.encoded, true);
     }
 }
 
@@ -327,7 +378,7 @@ fn describe_panic(payload: &(dyn Any + Send)) -> Fault {
 }
 
 /// The worker's side of its lane.
-struct LaneLink {
+pub(crate) struct LaneLink {
     lane: Arc<Lane>,
     bell: Arc<PoolBell>,
     results: Producer,
@@ -335,30 +386,30 @@ struct LaneLink {
     unannounced: usize,
 }
 
-impl Link for LaneLink {
+impl LaneLink {
     #[inline]
-    fn claim(&mut self, seq: u64) -> bool {
-        self.lane.claim(seq) == Claim::Granted
+    fn publish(&mut self, kind: RecordKind, encoded: &mut Encoded, is_last: bool) {
+        let header = kind.header(encoded.payload().len());
+        if header < 0x80 && encoded.own.is_none() {
+            encoded.behind_head[0] = header as u8;
+            self.append(&encoded.behind_head);
+        } else {
+            let mut bytes = [0u8; 10];
+            let len = put_header(header, &mut bytes);
+            self.append(&bytes[..len]);
+            self.append(encoded.payload());
+        }
+        if is_last || self.unannounced > RESULTS.capacity / 2 {
+            self.flush();
+        }
     }
 
     #[inline]
-    fn publish(&mut self, kind: RecordKind, payload: &[u8], is_last: bool) {
-        let mut header = [0u8; 10];
-        let header_len = put_header(kind.header(payload.len()), &mut header);
-        let header = &header[..header_len];
-        let len = header.len() + payload.len();
+    fn append(&mut self, bytes: &[u8]) {
         let memory = &self.lane.memory;
-        if room_or_exit(self.results.room(memory, len)).is_some_and(|room| room >= len) {
-            self.results.stage(memory, header);
-            self.results.stage(memory, payload);
-            self.results.publish(memory);
-        } else {
-            self.stream(header);
-            self.stream(payload);
-        }
-        self.unannounced += len;
-        if is_last || self.unannounced > RESULTS.capacity / 2 {
-            self.flush();
+        self.unannounced += bytes.len();
+        if !self.results.put_short(memory, bytes) {
+            self.stream(bytes);
         }
     }
 
@@ -433,7 +484,7 @@ pub(crate) fn work([lane, pool, event, stderr]: [OwnedFd; 4]) -> io::Result<i32>
     catch_panics();
     let results = Producer::new(RESULTS);
     let link = LaneLink { lane: Arc::clone(&shared), bell: Arc::clone(&bell), results, unannounced: 0 };
-    let mut tasks = Tasks::new(Box::new(link));
+    let mut tasks = Tasks::new(Link::Lane(link));
     let mut inbox = Inbox { lane: Arc::clone(&shared), bell, ring: Consumer::new(TASKS) };
     loop {
         let (frame, payload) = inbox.next()?;

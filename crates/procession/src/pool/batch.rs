@@ -96,17 +96,21 @@ impl Event {
     pub fn for_each(self, mut f: impl FnMut(usize, u32, Result<wire::Bytes<'_>, Failure>)) {
         match self {
             Event::Run { first, count, attempts, records } => {
-                let mut at = 0;
-                for index in first..first + count as usize {
-                    // The core has walked these headers already.
-                    let Some((header, prefix)) = records.get(at..).and_then(wire::get_varint) else { break };
-                    let start = at + prefix;
-                    at = start + (header >> 2) as usize;
-                    f(index, attempts, Ok(wire::Bytes::Borrowed(&records[start..at])));
+                for (index, bytes) in (first..).zip(Records::of(&records, count)) {
+                    f(index, attempts, Ok(wire::Bytes::Borrowed(bytes)));
                 }
             }
             Event::Large { index, attempts, payload } => f(index, attempts, Ok(wire::Bytes::Owned(payload))),
             Event::Failed(failure) => f(failure.index(), failure.attempts(), Err(failure)),
+        }
+    }
+
+    /// Number of the first item that it tells of.
+    pub fn first(&self) -> usize {
+        match self {
+            Event::Run { first, .. } => *first,
+            Event::Large { index, .. } => *index,
+            Event::Failed(failure) => failure.index(),
         }
     }
 
@@ -123,6 +127,37 @@ impl Event {
             Event::Failed(_) => 0,
         }
     }
+}
+
+/// The payloads of a run's records.
+pub(crate) struct Records<'a> {
+    rest: &'a [u8],
+    left: u32,
+}
+
+impl<'a> Records<'a> {
+    pub fn of(records: &'a [u8], count: u32) -> Records<'a> {
+        Records { rest: records, left: count }
+    }
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        self.left = self.left.checked_sub(1)?;
+        // The slot has walked these headers before.
+        let (header, prefix) = wire::get_varint(self.rest)?;
+        let (payload, rest) = self.rest[prefix..].split_at_checked((header >> 2) as usize)?;
+        self.rest = rest;
+        Some(payload)
+    }
+}
+
+/// The failure of a task whose result came back but is none.
+pub(crate) fn undecodable(index: usize, attempts: u32, message: String) -> Failure {
+    Failure::new(Details { attempts, ..Details::of(FailureKind::BadResult { message }, index) })
 }
 
 /// How long an item of a call takes, as far as the pool has seen. All batches of the same function share it.

@@ -3,7 +3,6 @@
 //! Arguments and results are encoded and decoded as on their way to a worker, so what works here works there.
 
 use std::any::Any;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use super::batch::{Chunk, Event};
 use super::settings::Settings;
@@ -16,25 +15,11 @@ use crate::{Error, ErrorKind, Failure, FailureKind};
 /// What the initializer returned.
 pub(crate) struct State(Option<&'static (dyn Any + Send + Sync)>);
 
-type Record = (RecordKind, Vec<u8>);
-
-/// Records, kept in order.
-#[derive(Clone, Default)]
-struct Kept(Arc<Mutex<Vec<Record>>>);
-
-impl Kept {
-    fn take(&self) -> Vec<Record> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl Link for Kept {
-    fn claim(&mut self, _seq: u64) -> bool {
-        true
-    }
-
-    fn publish(&mut self, kind: RecordKind, payload: &[u8], _is_last: bool) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((kind, payload.to_vec()));
+/// The records of what has run.
+fn kept(tasks: &mut Tasks) -> Vec<(RecordKind, Vec<u8>)> {
+    match &mut tasks.link {
+        Link::Kept(records) => std::mem::take(records),
+        Link::Lane(_) => Vec::new(),
     }
 }
 
@@ -42,12 +27,11 @@ impl State {
     pub fn new(settings: &Settings) -> Result<State, Error> {
         worker::catch_panics();
         let Some(init) = &settings.initializer else { return Ok(State(None)) };
-        let kept = Kept::default();
-        let mut tasks = Tasks::new(Box::new(kept.clone()));
+        let mut tasks = Tasks::new(Link::Kept(Vec::new()));
         let frame = Frame { call: init.call, count: 1, ..Frame::plain(FrameKind::Initialize) };
         let broken = |why: String| Error::new(ErrorKind::Broken, format!("failed to start the pool: {why}"));
         tasks.handle(frame, init.argument.to_vec()).map_err(|e| broken(e.to_string()))?;
-        match kept.take().pop() {
+        match kept(&mut tasks).pop() {
             Some((_, fault)) => {
                 let fault = wire::decode::<Fault>(Bytes::Owned(fault)).map_err(broken)?;
                 Err(broken(format!("its initializer failed: {}", super::core::failure_kind(fault))))
@@ -58,8 +42,7 @@ impl State {
 
     /// Runs all items of a chunk.
     pub fn run(&self, shared: &Shared, chunk: Chunk) {
-        let kept = Kept::default();
-        let mut tasks = Tasks::new(Box::new(kept.clone()));
+        let mut tasks = Tasks::new(Link::Kept(Vec::new()));
         tasks.set_state(self.0);
         let context = chunk.batch.context.as_ref();
         let kind = if chunk.is_single { FrameKind::Single } else { FrameKind::Chunk };
@@ -76,7 +59,7 @@ impl State {
         // It fails only for a call of another program, and this one made the call.
         let _ = tasks.handle(frame, chunk.payload[chunk.range.clone()].to_vec());
         let mut core = shared.lock();
-        for (index, (kind, payload)) in (chunk.first..).zip(kept.take()) {
+        for (index, (kind, payload)) in (chunk.first..).zip(kept(&mut tasks)) {
             let attempts = chunk.attempts + 1;
             let event = if kind == RecordKind::Done {
                 Event::Large { index, attempts, payload }

@@ -4,6 +4,7 @@ mod batch;
 mod builder;
 mod core;
 mod inline;
+mod results;
 mod settings;
 mod shared;
 mod slot;

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::batch::{Batch, Chunk, Event};
 use super::core::{Core, Stage};
+use super::results::Results;
 use super::shared::{Shared, deliver_locally};
 use super::task::decode_item;
 use crate::outcome::{Details, Outcome};
@@ -51,8 +52,8 @@ pub(crate) struct Feed<I: Iterator, R> {
     is_exhausted: bool,
     /// The chunk that is being put together, and its items: the last ones pulled.
     chunk: (Vec<u8>, u32),
-    /// The encoding of one item; kept to reuse its memory.
-    scratch: Vec<u8>,
+    /// Size of the last chunk.
+    last_bytes: usize,
     result: PhantomData<fn() -> R>,
 }
 
@@ -81,7 +82,7 @@ where
             deadline: options.timeout.and_then(|t| Instant::now().checked_add(t)),
             is_exhausted: false,
             chunk: (Vec::new(), 0),
-            scratch: Vec::new(),
+            last_bytes: 0,
             result: PhantomData,
         }
     }
@@ -136,27 +137,29 @@ where
     fn pull(&mut self, held: usize) {
         let allowed = self.shared.settings.max_items - (self.pulled - self.received + held);
         let want = self.chunk_len().min(allowed + self.chunk.1 as usize);
+        self.chunk.0.reserve(self.last_bytes);
         while (self.chunk.1 as usize) < want && self.chunk.0.len() < CHUNK_BYTES {
             let Some(item) = self.items.next() else {
                 self.is_exhausted = true;
                 break;
             };
-            self.scratch.clear();
-            if let Err(message) = wire::encode(item, &mut self.scratch) {
-                // This item ends the chunk, for a chunk's items are numbered without gaps.
-                self.submit_chunk();
-                let failure = Failure::new(Details::of(FailureKind::BadArgument { message }, self.pulled));
-                self.pulled += 1;
-                return deliver_locally(&self.shared, &self.batch, Event::Failed(failure));
+            match wire::append_item(item, &mut self.chunk.0, SINGLE_BYTES) {
+                Ok(None) => {}
+                Ok(Some(single)) => {
+                    self.submit_chunk();
+                    let index = self.pulled;
+                    self.pulled += 1;
+                    self.last_chunk = 1;
+                    return self.submit(index, 1, single, true);
+                }
+                Err(message) => {
+                    // This item ends the chunk, for a chunk's items are numbered without gaps.
+                    self.submit_chunk();
+                    let failure = Failure::new(Details::of(FailureKind::BadArgument { message }, self.pulled));
+                    self.pulled += 1;
+                    return deliver_locally(&self.shared, &self.batch, Event::Failed(failure));
+                }
             }
-            if self.scratch.len() >= SINGLE_BYTES {
-                self.submit_chunk();
-                let (index, single) = (self.pulled, std::mem::take(&mut self.scratch));
-                self.pulled += 1;
-                self.last_chunk = 1;
-                return self.submit(index, 1, single, true);
-            }
-            wire::put_item(&self.scratch, &mut self.chunk.0);
             self.chunk.1 += 1;
             self.pulled += 1;
         }
@@ -166,6 +169,7 @@ where
 
     fn submit_chunk(&mut self) {
         let (payload, count) = std::mem::take(&mut self.chunk);
+        self.last_bytes = payload.len();
         self.submit(self.pulled - count as usize, count, payload, false);
     }
 
@@ -204,8 +208,7 @@ where
 
     /// Runs everything and returns the results in order.
     pub fn collect_all(mut self) -> Result<Vec<R>, Error> {
-        let mut results: Vec<Option<R>> = Vec::with_capacity(self.items.size_hint().0.min(1 << 16));
-        let mut first_failure: Option<Failure> = None;
+        let mut results = Results::new(self.items.size_hint().0);
         loop {
             let events = match self.next_events(0, true) {
                 Ok(events) if events.is_empty() => break,
@@ -216,25 +219,9 @@ where
                     return Err(Error::new(ErrorKind::Timeout, "the call ran out of time"));
                 }
             };
-            for event in events {
-                event.for_each(|index, attempts, bytes| {
-                    if results.len() <= index {
-                        results.resize_with(index + 1, || None);
-                    }
-                    match decode_item(index, attempts, bytes).result {
-                        Ok(result) => results[index] = Some(result),
-                        Err(failure) if first_failure.as_ref().is_none_or(|f| index < f.index()) => {
-                            first_failure = Some(failure);
-                        }
-                        Err(_) => {}
-                    }
-                });
-            }
+            events.into_iter().for_each(|event| results.add(event));
         }
-        match first_failure {
-            Some(failure) => Err(Error::task(failure)),
-            None => Ok(results.into_iter().flatten().collect()),
-        }
+        results.finish()
     }
 }
 

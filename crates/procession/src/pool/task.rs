@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 
-use super::batch::{Batch, Event, Hook};
+use super::batch::{Batch, Event, Hook, undecodable};
 use super::shared::Shared;
 use crate::outcome::{Details, Outcome};
 use crate::{Failure, FailureKind, wire};
@@ -154,12 +154,7 @@ pub(crate) fn decode_item<R: DeserializeOwned + 'static>(
     attempts: u32,
     bytes: Result<wire::Bytes<'_>, Failure>,
 ) -> Outcome<R> {
-    let result = bytes.and_then(|bytes| {
-        wire::decode(bytes).map_err(|message| {
-            let kind = FailureKind::BadResult { message };
-            Failure::new(Details { attempts, ..Details::of(kind, index) })
-        })
-    });
+    let result = bytes.and_then(|bytes| wire::decode(bytes).map_err(|message| undecodable(index, attempts, message)));
     Outcome { index, attempts, result }
 }
 

@@ -90,8 +90,12 @@ pub fn a_task_is_cancelled_while_its_worker_starts(kind: Kind) {
         for (n, task) in (0..).zip(next) {
             assert_eq!(task.wait().result, Ok(square(n + round)), "round {round}");
         }
-        for task in cancelled {
-            assert_cancelled(&task.wait());
+        for (n, task) in (0..).zip(cancelled) {
+            // It may have been done before it could be cancelled.
+            let outcome = task.wait();
+            if outcome.result != Ok(n + 1000) {
+                assert_cancelled(&outcome);
+            }
         }
         assert_eq!(pool.stats().crashed, 0);
     }
