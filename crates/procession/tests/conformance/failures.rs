@@ -12,7 +12,7 @@ fn panics(how: u8) -> u8 {
         0 => panic!("plain"),
         1 => panic!("formatted {how}"),
         2 => std::panic::panic_any(7),
-        3 => Option::<u8>::None.expect("expected"),
+        3 => panic!("expected"),
         _ => how,
     }
 }

@@ -148,6 +148,7 @@ pub fn its_argument_may_not_travel(kind: Kind) {
     assert!(error.to_string().starts_with("failed to encode the argument of the process"), "{error}");
 }
 
+#[allow(clippy::zombie_processes)] // Nobody waits for them: that is the point.
 fn starts_others(gate: PathBuf) {
     for setsid in ["", "setsid "] {
         let script = format!("{setsid}sh -c ': > \"$0/at-$$\"; exec sleep 1000' \"$0\" & wait");

@@ -146,6 +146,7 @@ pub fn a_worker_has_no_input_and_a_name(kind: Kind) {
 }
 
 /// Task: starts a process that wants to live longer, and perhaps ends its worker.
+#[allow(clippy::zombie_processes)] // Nobody waits for it: that is the point.
 fn leaves_behind((gate, ends): (PathBuf, bool)) -> u32 {
     let script =
         "setsid sh -c 'echo $$ > \"$0/new\"; mv \"$0/new\" \"$0/at-$$\"; exec sleep 1000' \"$0\" & exec sleep 1000";
