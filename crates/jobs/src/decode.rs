@@ -3,10 +3,7 @@
 //! Files of several members (`cat a.gz b.gz`) are read to their end. What is truncated or damaged is an error, so a
 //! part of a file never passes for the whole.
 
-use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::Path;
 
 use flate2::bufread::GzDecoder;
 
@@ -45,24 +42,6 @@ impl Format {
         }
     }
 
-    /// The format of an open file.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn of_file(file: &File) -> io::Result<Option<Format>> {
-        let mut head = [0; HEAD_BYTES];
-        let mut filled = 0;
-        while filled < HEAD_BYTES {
-            match file.read_at(&mut head[filled..], filled as u64) {
-                Ok(0) => break,
-                Ok(n) => filled += n,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(Format::of(&head[..filled]))
-    }
-
     /// Decodes `source`. Reads from it only when read from.
     ///
     /// # Errors
@@ -75,22 +54,6 @@ impl Format {
             Format::Xz => Box::new(liblzma::bufread::XzDecoder::new_multi_decoder(source)),
             Format::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(source)),
         })
-    }
-}
-
-/// Opens a regular file.
-///
-/// # Errors
-/// When it cannot be opened, or is not a regular file: opening a fifo would wait for a writer for ever.
-pub fn open(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-    let kind = file.metadata()?.file_type();
-    if kind.is_file() {
-        Ok(file)
-    } else if kind.is_dir() {
-        Err(io::ErrorKind::IsADirectory.into())
-    } else {
-        Err(io::Error::other("not a regular file"))
     }
 }
 
@@ -241,12 +204,5 @@ pub(crate) mod tests {
         for text in ["", "B", "BZh9 is no archive", "BZh91AY", "(\u{b5}/", "7zXZ", "\u{1f}"] {
             assert_eq!(Format::of(text.as_bytes()), None);
         }
-    }
-
-    #[test]
-    fn only_regular_files_are_opened() {
-        assert!(open(Path::new("/")).is_err());
-        assert!(open(Path::new("/dev/null")).is_err());
-        assert!(open(Path::new("/no/such/file")).is_err());
     }
 }

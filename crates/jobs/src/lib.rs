@@ -7,6 +7,7 @@ pub mod hash;
 mod job;
 pub mod logs;
 mod printable;
+mod regular;
 mod walk;
 
 pub use drive::{DriveError, FailedKind, FailedTask, Finished, Interrupt, Options, Summary, Watch, plan, run};

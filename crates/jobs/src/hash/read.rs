@@ -49,6 +49,10 @@ pub fn file(path: &Path, algorithm: Algorithm, planned_bytes: u64) -> Result<(u6
                         return Err(Problem::Changed);
                     }
                     hasher.update(&buffer[..read]);
+                    // Less than was asked for is the end, and no further call need tell it.
+                    if bytes == planned_bytes && read < buffer.len() {
+                        return Ok((bytes, hasher.finish()));
+                    }
                 }
             }
         }

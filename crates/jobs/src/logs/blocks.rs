@@ -39,9 +39,18 @@ impl Lines {
     /// it grows to the longest line.
     ///
     /// # Errors
-    /// Those of `reader`.
-    pub fn read(
+    /// Those of `reader`, and a line that is too long.
+    pub fn read(self, reader: &mut impl Read, buffer: &mut Vec<u8>, each: impl FnMut(&[u8], u64)) -> io::Result<()> {
+        self.read_on(0, reader, buffer, each)
+    }
+
+    /// As [`Lines::read`], when the first `filled` bytes are in the buffer already.
+    ///
+    /// # Errors
+    /// As [`Lines::read`].
+    pub fn read_on(
         self,
+        mut filled: usize,
         reader: &mut impl Read,
         buffer: &mut Vec<u8>,
         mut each: impl FnMut(&[u8], u64),
@@ -61,13 +70,14 @@ impl Lines {
                 }
                 buffer.resize((kept * 2).max(1), 0);
             }
-            let n = match reader.read(&mut buffer[kept..]) {
-                Ok(n) => n,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
-            };
-            let filled = kept + n;
-            if n == 0 {
+            if filled == kept {
+                filled += match reader.read(&mut buffer[kept..]) {
+                    Ok(n) => n,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    Err(error) => return Err(error),
+                };
+            }
+            if filled == kept {
                 if filled > 0 {
                     each(&buffer[..filled], at);
                 }
@@ -104,6 +114,7 @@ impl Lines {
             }
             buffer.copy_within(cut..filled, 0);
             kept = filled - cut;
+            filled = kept;
             at += cut as u64;
         }
     }

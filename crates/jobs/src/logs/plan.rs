@@ -8,7 +8,8 @@ use serde_bytes::ByteBuf;
 
 use super::run::{LogsTask, Part, Source};
 use super::stream::{Blocks, Spool, Stream};
-use crate::decode::{self, Format};
+use crate::decode::{Format, HEAD_BYTES};
+use crate::regular::Regular;
 use crate::walk::{Filter, Found, Walk};
 use crate::{Access, Item, Plan, Planned, TaskError};
 
@@ -80,11 +81,12 @@ impl Tasks {
     /// Plans a file: the task for all of it, or nothing after noting that it comes in parts.
     fn file(&mut self, input: usize, path: Arc<Path>, len: u64) -> Option<Planned<LogsTask>> {
         if len > WHOLE_BYTES {
-            let format = match decode::open(&path) {
-                Ok(file) => Format::of_file(&file),
+            let mut head = [0; HEAD_BYTES];
+            let read = match Regular::open(&path) {
+                Ok(mut file) => file.read_head(&mut head),
                 Err(cause) => return Some(failed(input, path, "open", &cause)),
             };
-            match format {
+            match read.map(|n| Format::of(&head[..n])) {
                 Ok(None) => {
                     let rest = Rest::Ranges { start: 0, len, part_bytes: part_bytes(len, self.workers) };
                     self.current = Some(Current { input, path, next_part: 0, rest });

@@ -1,8 +1,7 @@
 //! Counts one part of one input, in a worker.
 
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -14,7 +13,8 @@ use super::blocks::{Lines, READ_BYTES};
 use super::matcher::{Cache, Matcher};
 use super::pattern::Pattern;
 use super::scan::{Counts, Scan};
-use crate::decode::{self, Format};
+use crate::decode::Format;
+use crate::regular::Regular;
 use crate::{PlanError, TaskError};
 
 /// A buffer that has grown beyond this for a huge line is not kept for the next task.
@@ -157,12 +157,13 @@ pub fn run(context: &LogsContext, task: LogsTask) -> Result<LogsDone, TaskError>
 /// Counts a whole file, through its compression if it has one. Reads to its end even if it has grown since the plan, or
 /// has no size at all (`/proc`).
 fn whole_file(path: &Path, name: &Path, buffer: &mut Vec<u8>, scan: &mut Scan) -> Result<(), TaskError> {
-    let file = open(path, name)?;
-    let format = Format::of_file(&file).map_err(|cause| TaskError::io("read", name, &cause))?;
-    let (action, result) = match format {
-        None => ("read", count(Lines::ALL, &mut { file }, buffer, scan)),
+    let mut file = open(path, name)?;
+    let filled = file.read_head(buffer).map_err(|cause| TaskError::io("read", name, &cause))?;
+    let (action, result) = match Format::of(&buffer[..filled]) {
+        None => ("read", Lines::ALL.read_on(filled, &mut file, buffer, |block, offset| scan.add(block, offset))),
         Some(format) => {
-            ("decompress", format.decode(file).and_then(|mut decoder| count(Lines::ALL, &mut decoder, buffer, scan)))
+            let decoder = file.seek(0).and_then(|()| format.decode(file));
+            ("decompress", decoder.and_then(|mut decoder| count(Lines::ALL, &mut decoder, buffer, scan)))
         }
     };
     result.map_err(|cause| TaskError::io(action, name, &cause))
@@ -171,8 +172,8 @@ fn whole_file(path: &Path, name: &Path, buffer: &mut Vec<u8>, scan: &mut Scan) -
 /// Counts a range of a plain file.
 fn range(path: &Path, lines: Lines, buffer: &mut Vec<u8>, scan: &mut Scan) -> Result<(), TaskError> {
     let mut file = open(path, path)?;
-    file.seek(SeekFrom::Start(lines.read_from()))
-        .and_then(|_| count(lines, &mut file, buffer, scan))
+    file.seek(lines.read_from())
+        .and_then(|()| count(lines, &mut file, buffer, scan))
         .map_err(|cause| TaskError::io("read", path, &cause))
 }
 
@@ -180,8 +181,8 @@ fn count(lines: Lines, reader: &mut impl Read, buffer: &mut Vec<u8>, scan: &mut 
     lines.read(reader, buffer, |block, offset| scan.add(block, offset))
 }
 
-fn open(path: &Path, name: &Path) -> Result<File, TaskError> {
-    decode::open(path).map_err(|cause| TaskError::io("open", name, &cause))
+fn open(path: &Path, name: &Path) -> Result<Regular, TaskError> {
+    Regular::open(path).map_err(|cause| TaskError::io("open", name, &cause))
 }
 
 fn path_of(bytes: &ByteBuf) -> &Path {

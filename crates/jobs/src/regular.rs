@@ -1,0 +1,117 @@
+//! Reads regular files in as few calls to the kernel as there can be: with thousands of small ones they are what counts.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use crate::decode::HEAD_BYTES;
+
+/// An open regular file.
+#[derive(Debug)]
+pub struct Regular {
+    file: File,
+    /// Its length when it was opened; 0 also for files of `/proc`, which have something to read for all that.
+    bytes: u64,
+    at: u64,
+    is_at_end: bool,
+}
+
+impl Regular {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or is not a regular file: opening a fifo would wait for a writer for ever.
+    pub fn open(path: &Path) -> io::Result<Regular> {
+        let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+        let metadata = file.metadata()?;
+        let kind = metadata.file_type();
+        if kind.is_file() {
+            Ok(Regular { file, bytes: metadata.len(), at: 0, is_at_end: false })
+        } else if kind.is_dir() {
+            Err(io::ErrorKind::IsADirectory.into())
+        } else {
+            Err(io::Error::other("not a regular file"))
+        }
+    }
+
+    /// Reads on until there are enough bytes to tell a format from, or the file ends; returns how many.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn read_head(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < HEAD_BYTES.min(buffer.len()) {
+            match self.read(&mut buffer[filled..]) {
+                Ok(0) => break,
+                Ok(n) => filled += n,
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+                Err(cause) => return Err(cause),
+            }
+        }
+        Ok(filled)
+    }
+
+    /// Goes to a place in the file.
+    ///
+    /// # Errors
+    /// Those of lseek(2).
+    pub fn seek(&mut self, at: u64) -> io::Result<()> {
+        self.file.seek(SeekFrom::Start(at))?;
+        (self.at, self.is_at_end) = (at, false);
+        Ok(())
+    }
+}
+
+impl Read for Regular {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.is_at_end {
+            return Ok(0);
+        }
+        let n = self.file.read(buffer)?;
+        self.at += n as u64;
+        // Less than was asked for, and as much as there should be: that was the end, and no further call need tell it.
+        self.is_at_end = n < buffer.len() && self.at >= self.bytes && self.bytes > 0;
+        Ok(n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_regular_files_are_opened() {
+        for path in ["/", "/dev/null", "/no/such/file"] {
+            assert!(Regular::open(Path::new(path)).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn files_are_read_to_their_end_from_wherever() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("file");
+        for length in [0, 1, 9, 10, 11, 100] {
+            let text: Vec<u8> = (0..length).collect();
+            std::fs::write(&path, &text).unwrap();
+            let mut file = Regular::open(&path).unwrap();
+            let mut head = [0; 64];
+            let n = file.read_head(&mut head).unwrap();
+            assert_eq!(&head[..n], &text[..text.len().min(64)]);
+            let mut rest = Vec::new();
+            file.read_to_end(&mut rest).unwrap();
+            assert_eq!(rest, text[n..]);
+            file.seek(0).unwrap();
+            rest.clear();
+            file.read_to_end(&mut rest).unwrap();
+            assert_eq!(rest, text);
+        }
+    }
+
+    #[test]
+    fn files_without_a_length_have_something_to_read() {
+        let mut text = String::new();
+        Regular::open(Path::new("/proc/self/status")).unwrap().read_to_string(&mut text).unwrap();
+        assert!(text.contains("VmRSS"));
+    }
+}
