@@ -20,6 +20,7 @@ const AT_VERSION: usize = 8;
 const AT_IMAGE: usize = 16;
 const AT_CLAIM: usize = 128;
 const AT_READY: usize = 192;
+const AT_PID: usize = 196;
 const AT_WANTS_ROOM: usize = 256;
 const AT_RINGS: usize = 4096;
 
@@ -67,7 +68,7 @@ impl Lane {
         for at in [AT_CLAIM, TASKS.head, TASKS.tail, RESULTS.head, RESULTS.tail] {
             memory.u64(at).store(0, Ordering::Relaxed);
         }
-        for at in [AT_READY, AT_WANTS_ROOM, WORKER_BELL.count, WORKER_BELL.mode] {
+        for at in [AT_READY, AT_PID, AT_WANTS_ROOM, WORKER_BELL.count, WORKER_BELL.mode] {
             memory.u32(at).store(0, Ordering::Release);
         }
     }
@@ -118,7 +119,13 @@ impl Lane {
 
     /// Worker: tells that it has come as far as its first lines.
     pub fn set_arrived(&self) {
+        self.memory.u32(AT_PID).store(std::process::id(), Ordering::Relaxed);
         self.memory.u32(AT_READY).store(ARRIVED, Ordering::Release);
+    }
+
+    /// Parent: the process id that the worker gives itself; good for words, not for signals.
+    pub fn worker_pid(&self) -> u32 {
+        self.memory.u32(AT_PID).load(Ordering::Relaxed)
     }
 
     /// Parent: whether the worker has come as far as its first lines.

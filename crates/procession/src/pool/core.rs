@@ -213,7 +213,7 @@ impl Core {
             return;
         }
         let Some(front) = slot.queue.front() else { return };
-        let (batch, pid) = (Arc::clone(&front.chunk.batch), slot.pid);
+        let (batch, pid) = (Arc::clone(&front.chunk.batch), slot.pid());
         let (first, attempts) = (front.chunk.first + front.done as usize, front.chunk.attempts + 1);
         let count = if let Parsed::Run { count, .. } = &parsed { *count } else { 1 };
         let is_last = front.done + count >= front.chunk.count;
@@ -232,7 +232,7 @@ impl Core {
                     kind,
                     index: first,
                     attempts,
-                    worker_pid: Some(pid).filter(|&pid| pid > 0),
+                    worker_pid: Some(pid),
                     elapsed: time,
                     peak_rss_bytes: procession_os::process_usage(pid as i32).map(|u| u.peak_rss_bytes),
                     stderr_tail: self.slots[at].stderr_text(),
@@ -247,6 +247,10 @@ impl Core {
     /// `count` items have got their outcome.
     fn deliver(&mut self, batch: &Arc<Batch>, event: Event, count: u64) {
         self.outstanding = self.outstanding.saturating_sub(count);
+        if self.outstanding == 0 && self.stage == Stage::Closed {
+            // The engine may sleep, and it is for it to end the workers.
+            self.event.raise();
+        }
         self.counts.add(&event, count);
         self.has_news = true;
         let mut state = batch.state();
@@ -681,7 +685,7 @@ impl Core {
             kind,
             index: chunk.first,
             attempts: chunk.attempts,
-            worker_pid: Some(slot.pid).filter(|&pid| pid > 0),
+            worker_pid: Some(slot.pid()).filter(|&pid| pid > 0),
             elapsed: now.saturating_duration_since(slot.progress_at),
             peak_rss_bytes: Some(end.peak_rss_bytes).filter(|&b| b > 0),
             stderr_tail: slot.stderr_text(),

@@ -460,6 +460,11 @@ impl Slot {
         true
     }
 
+    /// The worker's process id: it may have answered before the supervisor has told it. 0 if neither has.
+    pub fn pid(&self) -> u32 {
+        if self.pid > 0 { self.pid } else { self.lane.worker_pid() }
+    }
+
     pub fn stderr_text(&self) -> String {
         let (a, b) = self.stderr_tail.as_slices();
         String::from_utf8_lossy(&[a, b].concat()).into_owned()
