@@ -18,6 +18,8 @@ pub(crate) trait Memory {
     fn load32(&self, at: usize) -> u32;
     fn store32(&self, at: usize, value: u32);
     fn add32(&self, at: usize, value: u32);
+    /// Changes `from` to `to`; false if something else is there.
+    fn change32(&self, at: usize, from: u32, to: u32) -> bool;
     fn read(&self, at: usize, len: usize, out: &mut Vec<u8>);
     fn write(&self, at: usize, bytes: &[u8]);
     fn fence(&self);
@@ -43,6 +45,9 @@ impl Memory for Segment {
     }
     fn add32(&self, at: usize, value: u32) {
         self.u32(at).fetch_add(value, Ordering::Relaxed);
+    }
+    fn change32(&self, at: usize, from: u32, to: u32) -> bool {
+        self.u32(at).compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
     #[inline]
     fn read(&self, at: usize, len: usize, out: &mut Vec<u8>) {
@@ -203,6 +208,9 @@ pub(crate) struct Bell {
     pub mode: usize,
 }
 
+/// About a microsecond. Ten times that would keep the other side from a core where there are few.
+const SPINS: usize = 30;
+
 /// How the owner of a bell sleeps.
 pub(crate) mod mode {
     /// It does not.
@@ -232,16 +240,30 @@ impl Bell {
         memory.store32(self.mode, mode::AWAKE);
     }
 
-    /// Wakes an owner that sleeps on the word. Returns the mode, for the caller to raise the event if it is that.
+    /// Wakes an owner that sleeps on the word. True if it waits for the event instead, which the caller is to raise: the
+    /// first one to ring, until the owner announces sleep again.
     #[inline]
-    pub fn ring(self, memory: &impl Memory) -> u32 {
+    pub fn ring(self, memory: &impl Memory) -> bool {
         memory.fence();
-        let mode = memory.load32(self.mode);
-        if mode == mode::FUTEX {
-            memory.add32(self.count, 1);
-            memory.wake(self.count);
+        match memory.load32(self.mode) {
+            mode::FUTEX => {
+                memory.add32(self.count, 1);
+                memory.wake(self.count);
+                false
+            }
+            mode::EVENT => memory.change32(self.mode, mode::EVENT, mode::AWAKE),
+            _ => false,
         }
-        mode
+    }
+
+    /// What to do before sleeping, for about the time that an answer to a short task takes: cheaper than to sleep and be
+    /// woken. True as soon as `is_there`, which looks at so many `places`.
+    #[inline]
+    pub fn spin(self, places: usize, mut is_there: impl FnMut() -> bool) -> bool {
+        (0..SPINS / places.max(1)).any(|_| {
+            std::hint::spin_loop();
+            is_there()
+        })
     }
 }
 
@@ -333,6 +355,9 @@ mod loom_tests {
         }
         fn add32(&self, at: usize, value: u32) {
             self.words32[at].fetch_add(value, Ordering::Relaxed);
+        }
+        fn change32(&self, at: usize, from: u32, to: u32) -> bool {
+            self.words32[at].compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_ok()
         }
         fn read(&self, at: usize, len: usize, out: &mut Vec<u8>) {
             out.extend((at..at + len).map(|i| self.bytes[i].load(Ordering::Relaxed)));

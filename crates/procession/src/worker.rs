@@ -513,7 +513,7 @@ struct PoolBell {
 
 impl PoolBell {
     fn ring(&self) {
-        if POOL_BELL.ring(&self.pool) == mode::EVENT {
+        if POOL_BELL.ring(&self.pool) {
             self.event.raise();
         }
     }
@@ -547,7 +547,7 @@ impl Inbox {
         let mut left = len;
         while left > 0 {
             let mut available = self.ring.available(memory).map_err(|Corrupt| io::ErrorKind::InvalidData)?;
-            if available == 0 {
+            if available == 0 && !WORKER_BELL.spin(1, || self.ring.available(memory) != Ok(0)) {
                 let seen = WORKER_BELL.prepare(memory, mode::FUTEX);
                 available = self.ring.available(memory).map_err(|Corrupt| io::ErrorKind::InvalidData)?;
                 if available == 0 {

@@ -1,225 +1,453 @@
-//! Workers die at every step, by their own hand and by others', and each task still gets exactly one outcome.
+//! Workers that die at any moment: by their own hand before, in and after a task, and from outside while they start, wait,
+//! run, and stream. Every task still gets exactly one outcome, in order where that was asked for, and nothing hangs.
 //!
-//! Everything follows from a seed but the moment at which the killer strikes. `PROCESSION_SEEDS=N` runs N seeds (default
-//! 100), `PROCESSION_SEED=N` begins at seed N; a failure tells its seed.
+//! Each seed makes one pool and a few calls. `PROCESSION_SEEDS=N` runs N of them, `PROCESSION_SEED=S` the one that a
+//! failure has printed.
 
-#[path = "support/mod.rs"]
 mod support;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, RwLock};
 use std::time::{Duration, Instant};
 
-use procession::{FailureKind, Outcome, Pool, StartMethod};
-use support::{Random, raise, watched};
+use procession::{ErrorKind, Failure, FailureKind, Outcome, Pool, PoolBuilder, StartMethod};
+use support::{Random, raise};
 
-/// What a task does, and what it is to return.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-enum Act {
-    Return(usize),
-    Panic,
+/// A task: how much it carries, and how its worker ends.
+type Item = (u64, Vec<u8>, End);
+
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+enum End {
+    No,
     Exit,
     Abort,
-    Segfault,
-    KillItself,
+    Signal(i32),
+    /// Soon after the task is done, from another thread, after so many microseconds: as a rule in the middle of its
+    /// result, or of the next task.
+    Later(u64),
+    /// In the middle of the result.
+    Encoding,
+    Panic,
 }
 
-type Task = (usize, Act, Vec<u8>);
-
-/// The result of task `n` of that length.
-fn answer(n: usize, len: usize) -> Vec<u8> {
-    (0..len).map(|i| (i as u8).wrapping_mul(31) ^ n as u8).collect()
+/// A result: it repeats what it got. Its worker may end while it is encoded.
+#[derive(Debug, Clone, PartialEq, serde::Deserialize)]
+struct Echo {
+    n: u64,
+    bytes: Vec<u8>,
+    #[serde(default)]
+    ends: bool,
 }
 
-fn act((n, act, load): Task) -> Vec<u8> {
-    assert_eq!(load, answer(n, load.len()), "the argument came whole");
-    match act {
-        Act::Return(len) => return answer(n, len),
-        Act::Panic => panic!("task {n}"),
-        Act::Exit => std::process::exit(0),
-        Act::Abort => std::process::abort(),
-        Act::Segfault => raise(11),
-        Act::KillItself => raise(9),
-    }
-    unreachable!("a signal to itself is taken before the call returns")
-}
-
-fn length(random: &mut Random) -> usize {
-    match random.below(12) {
-        0 => 0,
-        1 => 300_000,
-        2 => 70_000,
-        _ => random.below(200) as usize,
-    }
-}
-
-fn tasks(random: &mut Random, are_faulty: bool) -> Vec<Task> {
-    let count = random.below(60) as usize;
-    (0..count)
-        .map(|n| {
-            let fault = if are_faulty { random.below(20) } else { 19 };
-            let act = match fault {
-                0 => Act::Panic,
-                1 => Act::Exit,
-                2 => Act::Abort,
-                3 => Act::Segfault,
-                4 => Act::KillItself,
-                _ => Act::Return(length(random)),
-            };
-            (n, act, answer(n, length(random)))
-        })
-        .collect()
-}
-
-/// Runs all tasks by one of the calls that there are, and checks what each promises of order.
-fn run(pool: &Pool, tasks: Vec<Task>, random: &mut Random) -> Vec<Outcome<Vec<u8>>> {
-    let count = tasks.len();
-    let mut outcomes: Vec<_> = match random.below(4) {
-        0 => {
-            let outcomes: Vec<_> = pool.imap(act, tasks).unwrap().collect();
-            assert!(outcomes.iter().map(|o| o.index).eq(0..count), "imap keeps the order");
-            outcomes
+impl serde::Serialize for Echo {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeTuple;
+        let mut tuple = serializer.serialize_tuple(3)?;
+        tuple.serialize_element(&self.n)?;
+        tuple.serialize_element(&self.bytes)?;
+        if self.ends {
+            raise(9);
         }
-        1 => pool.imap_unordered(act, tasks).unwrap().collect(),
-        2 => pool.chunk_size(1 + random.below(20) as usize).imap_unordered(act, tasks).unwrap().collect(),
-        _ => {
-            let handles: Vec<_> = tasks.into_iter().map(|task| pool.submit(act, task).unwrap()).collect();
-            let outcomes = procession::as_completed(handles);
-            outcomes.map(|(index, outcome)| Outcome { index, ..outcome }).collect()
+        tuple.serialize_element(&false)?;
+        tuple.end()
+    }
+}
+
+fn run((n, bytes, end): Item) -> Echo {
+    match end {
+        End::No | End::Encoding => {}
+        End::Exit => std::process::exit(0),
+        End::Abort => std::process::abort(),
+        End::Signal(signal) => raise(signal),
+        End::Later(micros) => {
+            std::thread::spawn(move || {
+                spin(Duration::from_micros(micros));
+                raise(9);
+            });
         }
+        End::Panic => panic!("as planned"),
+    }
+    Echo { n, bytes, ends: end == End::Encoding }
+}
+
+fn spin(time: Duration) {
+    let since = Instant::now();
+    while since.elapsed() < time {
+        std::hint::spin_loop();
+    }
+}
+
+fn random_end(random: &mut Random) -> End {
+    match random.below(60) {
+        0 => End::Exit,
+        1 => End::Abort,
+        2 => End::Signal(9),
+        3 => End::Signal(11),
+        4 | 5 => End::Later(random.below(2000)),
+        6 => End::Encoding,
+        7 => End::Panic,
+        _ => End::No,
+    }
+}
+
+fn item(random: &mut Random, n: u64, end: End) -> Item {
+    // Most are small, some do not fit into a ring.
+    let len = match random.below(40) {
+        0 => random.below(1_500_000),
+        1..4 => random.below(70_000),
+        _ => random.below(50),
     };
-    outcomes.sort_by_key(|o| o.index);
-    assert!(outcomes.iter().map(|o| o.index).eq(0..count), "each task has exactly one outcome");
-    outcomes
+    (n, vec![n as u8; len as usize], end)
 }
 
-fn builder(random: &mut Random) -> procession::PoolBuilder {
-    let method = if random.below(10) == 0 { StartMethod::Spawn } else { StartMethod::ForkServer };
-    let mut builder = Pool::builder().workers(1 + random.below(4) as usize).start_method(method);
-    if random.below(4) == 0 {
-        builder = builder.max_tasks_per_worker(1 + random.below(5));
+/// What has come of one call: which outcomes, and which of them it had to be.
+struct Ledger {
+    items: Vec<Item>,
+    seen: Vec<Option<Result<Echo, Failure>>>,
+}
+
+impl Ledger {
+    fn new(items: Vec<Item>) -> Ledger {
+        Ledger { seen: items.iter().map(|_| None).collect(), items }
     }
-    builder.backoff(Duration::ZERO, Duration::ZERO)
+
+    fn add(&mut self, outcome: Outcome<Echo>) {
+        let slot = &mut self.seen[outcome.index];
+        assert!(slot.is_none(), "item {} has a second outcome", outcome.index);
+        if let Err(failure) = &outcome.result {
+            assert_eq!((failure.index(), failure.attempts()), (outcome.index, outcome.attempts));
+        }
+        *slot = Some(outcome.result);
+    }
+
+    /// Checks all outcomes; returns how many workers ended by their own hand for certain, and how many crashes were told.
+    fn close(self) -> Crashes {
+        let mut crashes = Crashes::default();
+        for ((n, bytes, end), seen) in self.items.into_iter().zip(self.seen) {
+            let result = seen.unwrap_or_else(|| panic!("item {n} has no outcome"));
+            match (&result, end) {
+                (Ok(echo), End::No | End::Later(_)) => {
+                    assert!(echo.n == n && echo.bytes == bytes, "item {n} was changed")
+                }
+                (Err(failure), End::Panic) if failure.is_panic() => {}
+                (Err(failure), _) if failure.is_crash() || failure.is_timeout() => crashes.told += 1,
+                _ => panic!("item {n}, which was to end with {end:?}, has {result:?}"),
+            }
+            match end {
+                End::No | End::Panic => {}
+                End::Later(_) => crashes.possible += 1,
+                _ => {
+                    let failure = result.unwrap_err();
+                    check_crash(&failure, end);
+                    crashes.possible += 1;
+                }
+            }
+        }
+        crashes
+    }
 }
 
-/// Sends `signal` to workers of the pool, up to `count` times, at random moments, until told to stop. Returns how often.
-fn strike(pool: &Pool, random: &mut Random, signal: i32, count: u64, is_over: &AtomicBool) -> usize {
-    let mut strikes = 0;
-    for _ in 0..count {
-        let wait = Instant::now() + Duration::from_micros(random.below(3000));
-        while Instant::now() < wait && !is_over.load(Ordering::Relaxed) {
-            std::hint::spin_loop();
+/// A task that ends its worker is told as ended that way, or from outside.
+fn check_crash(failure: &Failure, end: End) {
+    let FailureKind::Crashed { exit_code, signal, .. } = failure.kind() else { return };
+    let want = match end {
+        End::Exit => (Some(0), None),
+        End::Abort => (None, Some(6)),
+        End::Signal(signal) => (None, Some(signal)),
+        _ => (None, Some(9)),
+    };
+    assert!((*exit_code, *signal) == want || *signal == Some(9), "{end:?} was told as {failure:?}");
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Crashes {
+    told: u64,
+    /// Deaths that the calls have caused themselves.
+    possible: u64,
+}
+
+/// One call of a random kind.
+fn call(pool: &Pool, random: &mut Random, has_ends: bool) -> Ledger {
+    let count = [1, 7, 40, 200][random.below(4) as usize];
+    let items: Vec<Item> = (0..count)
+        .map(|n| {
+            let end = if has_ends { random_end(random) } else { End::No };
+            item(random, n, end)
+        })
+        .collect();
+    let mut ledger = Ledger::new(items.clone());
+    let calls = pool.chunk_size(1 + random.below(50) as usize);
+    let sized = random.below(2) == 0;
+    match random.below(4) {
+        0 => {
+            let stream = if sized { calls.imap(run, items) } else { pool.imap(run, items) }.unwrap();
+            for (n, outcome) in stream.enumerate() {
+                assert_eq!(outcome.index, n, "out of order");
+                ledger.add(outcome);
+            }
         }
+        1 => {
+            let stream = if sized { calls.imap_unordered(run, items) } else { pool.imap_unordered(run, items) };
+            stream.unwrap().for_each(|outcome| ledger.add(outcome));
+        }
+        2 => {
+            let tasks: Vec<_> = items.into_iter().map(|item| pool.submit(run, item).unwrap()).collect();
+            for (index, task) in tasks.into_iter().enumerate() {
+                // Its own call has one item, number 0.
+                let outcome = task.wait();
+                let failure = outcome.failure().cloned();
+                assert!(outcome.index == 0 && failure.is_none_or(|f| f.index() == 0));
+                let seen = &mut ledger.seen[index];
+                assert!(seen.is_none());
+                *seen = Some(outcome.result);
+            }
+        }
+        _ => {
+            // All results or the first failure: which the others cannot tell, so their outcomes are made up.
+            match pool.map(run, items.clone()) {
+                Ok(results) => {
+                    assert_eq!(results.len(), items.len());
+                    ledger.seen = results.into_iter().map(|echo| Some(Ok(echo))).collect();
+                }
+                Err(error) => {
+                    let failure = error.failure().unwrap_or_else(|| panic!("{error}")).clone();
+                    let first =
+                        items.iter().position(|i| !matches!(i.2, End::No | End::Later(_))).unwrap_or(items.len());
+                    assert!(failure.index() <= first, "there was an earlier failure than {failure:?}");
+                    let (_, _, end) = items[failure.index()];
+                    if end == End::Panic {
+                        assert!(failure.is_panic() || failure.is_crash())
+                    } else {
+                        check_crash(&failure, end)
+                    }
+                    return Ledger::new(Vec::new());
+                }
+            }
+        }
+    }
+    ledger
+}
+
+fn random_pool(random: &mut Random, range: Range<u64>) -> PoolBuilder {
+    let workers = range.start + random.below(range.end - range.start);
+    let method = if random.below(8) == 0 { StartMethod::Spawn } else { StartMethod::ForkServer };
+    let pool = Pool::builder().workers(workers as usize).start_method(method).backoff(Duration::ZERO, Duration::ZERO);
+    if random.below(4) == 0 { pool.max_tasks_per_worker(1 + random.below(30)) } else { pool }
+}
+
+/// Kills random workers at random moments until it is told to stop; at most `limit`. Returns how many.
+fn killer(pool: &Pool, mut random: Random, limit: u64, pause: u64, stop: &AtomicBool) -> u64 {
+    let mut kills = 0;
+    while !stop.load(Ordering::Relaxed) && kills < limit {
+        spin(Duration::from_micros(random.below(pause)));
         let workers = pool.stats().workers;
-        if is_over.load(Ordering::Relaxed) {
-            break;
-        }
-        if !workers.is_empty() {
-            let pid = workers[random.below(workers.len() as u64) as usize].pid;
-            strikes += usize::from(procession_os::signal_process(pid as i32, signal));
+        if let Some(worker) = workers.get(random.below(workers.len() as u64) as usize)
+            && procession_os::signal_process(worker.pid as i32, 9)
+        {
+            kills += 1;
         }
     }
-    strikes
+    kills
 }
 
-/// Runs the tasks while somebody strikes at the workers.
-fn run_under_fire(
-    pool: &Pool,
-    tasks: Vec<Task>,
-    random: &mut Random,
-    signal: i32,
-    count: u64,
-) -> (Vec<Outcome<Vec<u8>>>, usize) {
-    let is_over = AtomicBool::new(false);
-    let mut aim = Random(random.next());
-    std::thread::scope(|scope| {
-        let striker = scope.spawn(|| strike(pool, &mut aim, signal, count, &is_over));
-        let outcomes = run(pool, tasks, random);
-        is_over.store(true, Ordering::Relaxed);
-        (outcomes, striker.join().unwrap())
-    })
+/// Runs `seed` for each of the seeds that were asked for, and names the one that fails.
+fn for_each_seed(name: &str, default: u64, seed: impl Fn(u64)) {
+    let _beside_others = SUPERVISOR.read();
+    for_each_seed_alone(name, default, seed);
 }
 
-/// Tasks that end their worker are the only ones without a result.
-fn by_their_own_hand(random: &mut Random) {
-    let pool = builder(random).build().unwrap();
-    let tasks = tasks(random, true);
-    for (outcome, (n, act, _)) in run(&pool, tasks.clone(), random).iter().zip(&tasks) {
-        let kind = outcome.result.as_ref().map_err(|f| f.kind());
-        match (act, kind) {
-            (Act::Return(len), Ok(result)) => assert_eq!(*result, answer(*n, *len)),
-            (Act::Panic, Err(FailureKind::Panicked { message, .. })) => assert_eq!(*message, format!("task {n}")),
-            (Act::Exit, Err(FailureKind::Crashed { exit_code: Some(0), .. })) => {}
-            (Act::Abort, Err(FailureKind::Crashed { signal: Some(6), .. })) => {}
-            (Act::Segfault, Err(FailureKind::Crashed { signal: Some(11), .. })) => {}
-            (Act::KillItself, Err(FailureKind::Crashed { signal: Some(9), .. })) => {}
-            (act, other) => panic!("task {n} was to {act:?}, and gave {other:?}"),
-        }
-    }
-    // Whatever happened, the pool works.
-    assert_eq!(pool.apply(act, (7, Act::Return(5), Vec::new())).unwrap(), answer(7, 5));
-}
+/// All pools of this test binary have the same one.
+static SUPERVISOR: RwLock<()> = RwLock::new(());
 
-/// A worker that is killed costs at most the task that it ran; with retries not even that.
-fn by_others(random: &mut Random) {
-    let retries = if random.below(2) == 0 { 5 } else { 0 };
-    let pool = builder(random).retries(retries).build().unwrap();
-    let tasks = tasks(random, false);
-    let (outcomes, kills) = run_under_fire(&pool, tasks.clone(), random, 9, 5);
-    let mut lost = 0;
-    for (outcome, (n, act, _)) in outcomes.iter().zip(&tasks) {
-        match (&outcome.result, act) {
-            (Ok(result), Act::Return(len)) => assert_eq!(*result, answer(*n, *len)),
-            (Err(failure), _) => {
-                assert!(
-                    matches!(failure.kind(), FailureKind::Crashed { signal: Some(9), .. }),
-                    "task {n}: {:?}",
-                    failure.kind()
-                );
-                lost += 1;
+fn for_each_seed_alone(name: &str, default: u64, seed: impl Fn(u64)) {
+    let number = |key: &str| std::env::var(key).ok().and_then(|v| v.parse::<u64>().ok());
+    let seeds = match number("PROCESSION_SEED") {
+        Some(one) => one..one + 1,
+        None => 0..number("PROCESSION_SEEDS").unwrap_or(default),
+    };
+    struct Name(String);
+    impl Drop for Name {
+        fn drop(&mut self) {
+            if std::thread::panicking() {
+                eprintln!("failed with {}", self.0);
             }
-            (_, act) => panic!("task {n} is to {act:?}"),
         }
     }
-    assert!(lost <= if retries > 0 { 0 } else { kills }, "{lost} tasks lost by {kills} kills, {retries} retries");
-}
-
-/// A worker that stands still runs into the limit, and costs at most the task that it ran. On a busy machine others may
-/// run into it, too.
-fn by_standing_still(random: &mut Random) {
-    let limit = Duration::from_millis(40);
-    let pool = builder(random).timeout(limit).grace(Duration::from_millis(5)).build().unwrap();
-    let tasks = tasks(random, false);
-    let (outcomes, _) = run_under_fire(&pool, tasks.clone(), random, 19, 2);
-    for (outcome, (n, act, _)) in outcomes.iter().zip(&tasks) {
-        match (&outcome.result, act) {
-            (Ok(result), Act::Return(len)) => assert_eq!(*result, answer(*n, *len)),
-            (Err(failure), _) => assert!(failure.is_timeout(), "task {n}: {:?}", failure.kind()),
-            (_, act) => panic!("task {n} is to {act:?}"),
-        }
+    for n in seeds {
+        let name = Name(format!("PROCESSION_SEED={n} in {name}"));
+        support::watched(&name.0, || seed(n));
     }
 }
 
-fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
-
+/// Tasks that end their own worker: each costs itself and no other.
 #[test]
-fn every_task_gets_exactly_one_outcome() {
-    let (first, count) = (number("PROCESSION_SEED", 1), number("PROCESSION_SEEDS", 100));
-    for seed in first..first + count {
+fn by_their_own_hand() {
+    for_each_seed("by_their_own_hand", 100, |seed| {
         let mut random = Random(seed);
-        let name = format!("seed {seed} (PROCESSION_SEED={seed} PROCESSION_SEEDS=1)");
-        watched(&name, || {
-            let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| match random.below(5) {
-                0 | 1 => by_their_own_hand(&mut random),
-                2 | 3 => by_others(&mut random),
-                _ => by_standing_still(&mut random),
-            }));
-            if let Err(panic) = ran {
-                eprintln!("failed with {name}");
-                std::panic::resume_unwind(panic);
-            }
-        });
+        let pool = random_pool(&mut random, 1..5).build().unwrap();
+        let mut crashes = Crashes::default();
+        for _ in 0..3 {
+            let some = call(&pool, &mut random, true).close();
+            crashes = Crashes { told: crashes.told + some.told, possible: crashes.possible + some.possible };
+        }
+        assert!(crashes.told <= crashes.possible, "{crashes:?}");
+        assert_eq!(pool.stats().outstanding, 0);
+        assert_eq!(pool.map(|n: u64| n, 0..10).unwrap_or_else(|e| late_crash(&pool, e)), (0..10).collect::<Vec<_>>());
+        if seed % 2 == 0 { pool.join() } else { drop(pool) }
+    });
+}
+
+/// A worker that was told to end later may take one more task along, each of them at most once.
+fn late_crash(pool: &Pool, mut error: procession::Error) -> Vec<u64> {
+    loop {
+        assert!(error.failure().is_some_and(Failure::is_crash), "{error}");
+        match pool.map(|n: u64| n, 0..10) {
+            Ok(numbers) => return numbers,
+            Err(next) => error = next,
+        }
     }
-    eprintln!("{count} seeds from {first} on: each task had exactly one outcome");
+}
+
+/// Workers killed from outside, whatever they are doing: each costs at most the task that it ran.
+#[test]
+fn from_outside() {
+    for_each_seed("from_outside", 60, |seed| {
+        let mut random = Random(seed ^ 0x0511de);
+        // Dying before the first task five times in a row is a pool that cannot start: so with a few workers, and pauses.
+        let pool = random_pool(&mut random, 2..5).build().unwrap();
+        let stop = AtomicBool::new(false);
+        let (mut told, mut kills) = (0, 0);
+        std::thread::scope(|scope| {
+            let theirs = random.clone();
+            let thread = scope.spawn(|| killer(&pool, theirs, 40, 8000, &stop));
+            for _ in 0..4 {
+                told += call(&pool, &mut random, false).close().told;
+            }
+            stop.store(true, Ordering::Relaxed);
+            kills = thread.join().unwrap();
+        });
+        let stats = pool.stats();
+        assert!(told <= kills && stats.crashed <= kills, "{told} tasks were lost to {kills} kills: {stats:?}");
+        assert_eq!((stats.outstanding, stats.failed, stats.cancelled, stats.timed_out), (0, 0, 0, 0));
+    });
+}
+
+/// With retries every result is there, as long as no task is killed more often than that.
+#[test]
+fn retries_bring_every_result() {
+    for_each_seed("retries_bring_every_result", 40, |seed| {
+        let mut random = Random(seed ^ 0x7e72);
+        let pool = random_pool(&mut random, 2..5).retries(5).build().unwrap();
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let theirs = random.clone();
+            // No more kills than one task could take.
+            let thread = scope.spawn(|| killer(&pool, theirs, 5, 10_000, &stop));
+            let items: Vec<Item> = (0..300).map(|n| item(&mut random, n, End::No)).collect();
+            let results = pool.map(run, items.clone()).unwrap();
+            assert!(results.iter().zip(&items).all(|(echo, item)| echo.n == item.0 && echo.bytes == item.1));
+            stop.store(true, Ordering::Relaxed);
+            thread.join().unwrap();
+        });
+        let stats = pool.stats();
+        assert!(stats.crashed == 0 && stats.retried <= 5 && stats.done == 300, "{stats:?}");
+    });
+}
+
+/// Workers that stand still: with a limit of time they are replaced, and cost at most the task that they ran.
+#[test]
+fn by_standing_still() {
+    for_each_seed("by_standing_still", 10, |seed| {
+        let mut random = Random(seed ^ 0x5709);
+        let pool =
+            Pool::builder().workers(3).timeout(Duration::from_millis(200)).grace(Duration::ZERO).build().unwrap();
+        pool.map(|n: u64| n, 0..100).unwrap();
+        let stopped = AtomicU64::new(0);
+        let stop = AtomicBool::new(false);
+        let mut ledger = None;
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut random = Random(seed);
+                while !stop.load(Ordering::Relaxed) && stopped.load(Ordering::Relaxed) < 3 {
+                    spin(Duration::from_micros(random.below(3000)));
+                    // One that has started: how long that takes has no limit.
+                    let workers: Vec<_> = pool.stats().workers.into_iter().filter(|w| w.tasks > 0).collect();
+                    if let Some(worker) = workers.get(random.below(workers.len() as u64) as usize)
+                        && has_run(worker.pid)
+                        && procession_os::signal_process(worker.pid as i32, 19)
+                    {
+                        stopped.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
+            let items: Vec<Item> = (0..200).map(|n| item(&mut random, n, End::No)).collect();
+            let mut all = Ledger::new(items.clone());
+            pool.imap_unordered(run, items).unwrap().for_each(|outcome| all.add(outcome));
+            ledger = Some(all);
+            stop.store(true, Ordering::Relaxed);
+        });
+        let (told, stats) = (ledger.unwrap().close().told, pool.stats());
+        // On a machine that is busy with other things a task may be late by itself.
+        assert!(told == stats.timed_out + stats.crashed && stats.outstanding == 0, "{told} {stats:?}");
+    });
+}
+
+/// Whether the worker has come as far as to have a name of its own, and a task.
+fn has_run(pid: u32) -> bool {
+    static SEEN: Mutex<Option<HashMap<u32, u32>>> = Mutex::new(None);
+    let mut seen = SEEN.lock().unwrap();
+    let times = seen.get_or_insert_default().entry(pid).or_default();
+    *times += 1;
+    *times > 3
+}
+
+/// The supervisor is killed again and again, with all of its workers, under two pools at once.
+#[test]
+fn with_their_supervisor() {
+    let _alone = SUPERVISOR.write();
+    for_each_seed_alone("with_their_supervisor", 25, |seed| {
+        let mut random = Random(seed ^ 0x50fe);
+        let pools = [0, 1].map(|_| random_pool(&mut random, 1..4).retries(8).build().unwrap());
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let mut theirs = random.clone();
+            let stop = &stop;
+            scope.spawn(move || {
+                let mut kills = 0;
+                while !stop.load(Ordering::Relaxed) && kills < 4 {
+                    spin(Duration::from_micros(theirs.below(20_000)));
+                    kills +=
+                        u64::from(supervisor_of_this_test().is_some_and(|pid| procession_os::signal_process(pid, 9)));
+                }
+            });
+            let calls: Vec<_> = pools
+                .iter()
+                .map(|pool| {
+                    let mut random = Random(random.next());
+                    scope.spawn(move || {
+                        let items: Vec<Item> = (0..200).map(|n| item(&mut random, n, End::No)).collect();
+                        let results = pool.map(run, items.clone()).unwrap();
+                        assert!(
+                            results.iter().zip(&items).all(|(echo, item)| echo.n == item.0 && echo.bytes == item.1)
+                        );
+                    })
+                })
+                .collect();
+            calls.into_iter().for_each(|thread| thread.join().unwrap());
+            stop.store(true, Ordering::Relaxed);
+        });
+        assert_ne!(pools[0].apply(|n: u64| n, 1).err().map(|e| e.kind()), Some(ErrorKind::Broken));
+    });
+}
+
+fn supervisor_of_this_test() -> Option<i32> {
+    let children = procession_os::children_of_all();
+    let mine = children.get(&(std::process::id() as i32))?;
+    let is_supervisor = |pid: &&i32| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains("--procession-supervisor")
+    };
+    mine.iter().find(is_supervisor).copied()
 }

@@ -139,6 +139,11 @@ impl<'a> Records<'a> {
     pub fn of(records: &'a [u8], count: u32) -> Records<'a> {
         Records { rest: records, left: count }
     }
+
+    /// What comes after the records that were taken.
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
 }
 
 impl<'a> Iterator for Records<'a> {

@@ -3,6 +3,7 @@
 mod batch;
 mod builder;
 mod core;
+mod held;
 mod inline;
 mod results;
 mod settings;

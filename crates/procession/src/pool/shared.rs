@@ -200,6 +200,9 @@ impl Shared {
             core.waiters -= 1;
             return core;
         }
+        if POOL_BELL.spin(core.slots.len(), || core.has_work()) {
+            return core;
+        }
         let seen = POOL_BELL.prepare(&*self.bell, mode::FUTEX);
         if core.has_work() {
             POOL_BELL.awake(&*self.bell);

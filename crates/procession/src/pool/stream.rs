@@ -1,7 +1,6 @@
 //! The calls with many items: they pull items while there is room, hand them to the pool in chunks, and give the outcomes
 //! back in order or as they come.
 
-use std::collections::VecDeque;
 use std::iter::Fuse;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -12,9 +11,9 @@ use serde::de::DeserializeOwned;
 
 use super::batch::{Batch, Chunk, Event};
 use super::core::{Core, Stage};
+use super::held::Held;
 use super::results::Results;
 use super::shared::{Shared, deliver_locally};
-use super::task::decode_item;
 use crate::outcome::{Details, Outcome};
 use crate::{Error, ErrorKind, Failure, FailureKind, wire};
 
@@ -50,11 +49,32 @@ pub(crate) struct Feed<I: Iterator, R> {
     deadline: Option<Instant>,
     /// No more items are pulled.
     is_exhausted: bool,
-    /// The chunk that is being put together, and its items: the last ones pulled.
-    chunk: (Vec<u8>, u32),
+    /// The last items pulled.
+    chunk: Growing,
     /// Size of the last chunk.
     last_bytes: usize,
     result: PhantomData<fn() -> R>,
+}
+
+/// A chunk that is being put together. What its items do when they are encoded is their own: they may panic.
+#[derive(Default)]
+struct Growing {
+    payload: Vec<u8>,
+    /// Items, and where the last one ends.
+    count: u32,
+    end: usize,
+}
+
+impl Growing {
+    fn complete(&mut self) {
+        self.count += 1;
+        self.end = self.payload.len();
+    }
+
+    /// Drops what was written of an item that was not completed.
+    fn undo(&mut self) {
+        self.payload.truncate(self.end);
+    }
 }
 
 /// Why a call cannot go on.
@@ -81,7 +101,7 @@ where
             buffered: 0,
             deadline: options.timeout.and_then(|t| Instant::now().checked_add(t)),
             is_exhausted: false,
-            chunk: (Vec::new(), 0),
+            chunk: Growing::default(),
             last_bytes: 0,
             result: PhantomData,
         }
@@ -136,14 +156,15 @@ where
     /// the next chunk.
     fn pull(&mut self, held: usize) {
         let allowed = self.shared.settings.max_items - (self.pulled - self.received + held);
-        let want = self.chunk_len().min(allowed + self.chunk.1 as usize);
-        self.chunk.0.reserve(self.last_bytes);
-        while (self.chunk.1 as usize) < want && self.chunk.0.len() < CHUNK_BYTES {
+        let want = self.chunk_len().min(allowed + self.chunk.count as usize);
+        self.chunk.undo();
+        self.chunk.payload.reserve(self.last_bytes);
+        while (self.chunk.count as usize) < want && self.chunk.payload.len() < CHUNK_BYTES {
             let Some(item) = self.items.next() else {
                 self.is_exhausted = true;
                 break;
             };
-            match wire::append_item(item, &mut self.chunk.0, SINGLE_BYTES) {
+            match wire::append_item(item, &mut self.chunk.payload, SINGLE_BYTES) {
                 Ok(None) => {}
                 Ok(Some(single)) => {
                     self.submit_chunk();
@@ -160,15 +181,16 @@ where
                     return deliver_locally(&self.shared, &self.batch, Event::Failed(failure));
                 }
             }
-            self.chunk.1 += 1;
+            self.chunk.complete();
             self.pulled += 1;
         }
-        self.last_chunk = self.chunk.1 as usize;
+        self.last_chunk = self.chunk.count as usize;
         self.submit_chunk();
     }
 
     fn submit_chunk(&mut self) {
-        let (payload, count) = std::mem::take(&mut self.chunk);
+        self.chunk.undo();
+        let Growing { payload, count, .. } = std::mem::take(&mut self.chunk);
         self.last_bytes = payload.len();
         self.submit(self.pulled - count as usize, count, payload, false);
     }
@@ -264,12 +286,7 @@ where
     R: DeserializeOwned + 'static,
 {
     feed: Feed<I, R>,
-    is_ordered: bool,
-    /// Outcomes to be given out: from number `next` on if ordered (None: not there yet), else as they came.
-    held: VecDeque<Option<Outcome<R>>>,
-    next: usize,
-    /// Outcomes in `held`.
-    count: usize,
+    held: Held<R>,
     is_over: bool,
 }
 
@@ -280,26 +297,7 @@ where
     R: DeserializeOwned + 'static,
 {
     pub(crate) fn new(feed: Feed<I, R>, is_ordered: bool) -> Imap<I, R> {
-        Imap { feed, is_ordered, held: VecDeque::new(), next: 0, count: 0, is_over: false }
-    }
-
-    fn keep(&mut self, events: Vec<Event>) {
-        let (held, next, count) = (&mut self.held, self.next, &mut self.count);
-        for event in events {
-            self.feed.buffered += event.len();
-            event.for_each(|index, attempts, bytes| {
-                let outcome = decode_item(index, attempts, bytes);
-                *count += 1;
-                if !self.is_ordered {
-                    held.push_back(Some(outcome));
-                } else if let Some(at) = index.checked_sub(next) {
-                    if held.len() <= at {
-                        held.resize_with(at + 1, || None);
-                    }
-                    held[at] = Some(outcome);
-                }
-            });
-        }
+        Imap { feed, held: Held::new(is_ordered), is_over: false }
     }
 }
 
@@ -313,20 +311,16 @@ where
 
     fn next(&mut self) -> Option<Outcome<R>> {
         loop {
-            if let Some(Some(_)) = self.held.front() {
-                self.next += 1;
-                self.count -= 1;
-                if self.count == 0 {
-                    self.feed.buffered = 0;
-                }
-                return self.held.pop_front().flatten();
+            if let Some(outcome) = self.held.next() {
+                return Some(outcome);
             }
             if self.is_over {
                 return None;
             }
-            match self.feed.next_events(self.count, false) {
+            self.feed.buffered = self.held.bytes();
+            match self.feed.next_events(self.held.count(), false) {
                 Ok(events) if events.is_empty() => self.is_over = true,
-                Ok(events) => self.keep(events),
+                Ok(events) => events.into_iter().for_each(|event| self.held.add(event)),
                 Err(Halt::Ended(_)) if self.feed.is_exhausted => self.is_over = true,
                 Err(halt) => {
                     let reason = match halt {

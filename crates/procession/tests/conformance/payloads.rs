@@ -226,6 +226,11 @@ pub fn a_result_that_panics_on_its_way(kind: Kind) {
     // In the program it is the caller's panic, and the pool's no matter.
     assert!(catch_unwind(AssertUnwindSafe(|| pool.apply(|_: Rude| (), Rude))).is_err());
     assert!(catch_unwind(AssertUnwindSafe(|| pool.map(|_: Rude| (), [Rude, Rude]))).is_err());
+    let items = (0..100).map(|n| (n, (n % 10 == 5).then_some(Rude)));
+    let mut stream = pool.chunk_size(10).imap(|(n, _): (u64, Option<Rude>)| n, items).unwrap();
+    let next = || catch_unwind(AssertUnwindSafe(|| stream.next()));
+    let numbers: Vec<u64> = std::iter::repeat_with(next).flatten().map_while(|o| Some(o?.result.unwrap())).collect();
+    assert_eq!(numbers, (0..100).filter(|n| n % 10 != 5).collect::<Vec<_>>());
     assert_eq!(pool.map(square, 0..100).unwrap().len(), 100);
     pool.join();
 }
