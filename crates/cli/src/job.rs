@@ -133,6 +133,7 @@ fn stop_on_signals(interrupt: &Arc<Interrupt>) -> Result<(), ctrlc::Error> {
             }
         }
         if !is_first || interrupt.is_pulling() {
+            interrupt.clean_up();
             std::process::exit(INTERRUPTED.into());
         }
     })

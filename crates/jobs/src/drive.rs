@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -142,6 +143,7 @@ impl std::error::Error for DriveError {}
 pub struct Interrupt {
     is_raised: AtomicBool,
     is_pulling: AtomicBool,
+    scratch: Mutex<Vec<PathBuf>>,
     pool: Mutex<Weak<Pool>>,
 }
 
@@ -166,6 +168,14 @@ impl Interrupt {
         self.is_pulling.load(Ordering::Relaxed)
     }
 
+    /// Removes the job's temporary folders, for whoever ends the program while the job runs.
+    pub fn clean_up(&self) {
+        for folder in self.scratch.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            // Nobody is left who could do anything about it.
+            let _ = std::fs::remove_dir_all(folder);
+        }
+    }
+
     fn pulling<R>(&self, pull: impl FnOnce() -> R) -> R {
         self.is_pulling.store(true, Ordering::Relaxed);
         let pulled = pull();
@@ -173,7 +183,8 @@ impl Interrupt {
         pulled
     }
 
-    fn watch(&self, pool: &Arc<Pool>) {
+    fn watch(&self, pool: &Arc<Pool>, scratch: Vec<PathBuf>) {
+        *self.scratch.lock().unwrap_or_else(PoisonError::into_inner) = scratch;
         *self.pool.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(pool);
     }
 }
@@ -206,7 +217,7 @@ pub fn run<J: Job>(
     let start = Instant::now();
     let plan = interrupt.pulling(|| job.plan()).map_err(DriveError::Plan)?;
     let pool = Arc::new(build_pool(J::NAME, options).map_err(DriveError::Pool)?);
-    interrupt.watch(&pool);
+    interrupt.watch(&pool, plan.scratch);
     let ledger = Rc::new(RefCell::new(Ledger::new(J::NAME, watch)));
     let tasks = Pull { tasks: plan.tasks, ledger: Rc::clone(&ledger), interrupt, fail_fast: options.fail_fast };
     let mut outcomes = pool.imap_unordered_with(job.context(), J::run, tasks).map_err(DriveError::Pool)?;

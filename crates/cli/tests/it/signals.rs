@@ -80,8 +80,11 @@ fn a_program_that_waits_for_input_ends_at_the_first_signal() {
         lab.shell("mkfifo fifo").expect(0);
         for input in ["-", "fifo"] {
             // The writer of standard input is this test, and it writes nothing.
+            let temporary = lab.path(format!("temporary{input}"));
+            std::fs::create_dir(&temporary).unwrap();
             let mut child = lab
                 .command([job, "-v", "/dev/null", input])
+                .env("TMPDIR", &temporary)
                 .stdin(Stdio::piped())
                 .stdout(Stdio::null())
                 .stderr(File::create(lab.path("messages")).unwrap())
@@ -91,6 +94,7 @@ fn a_program_that_waits_for_input_ends_at_the_first_signal() {
             until(|| (descendants(child.id()).len() >= 2).then_some(()));
             send(child.id(), Signal::INT);
             assert_eq!(wait(&mut child).code(), Some(130), "{job} {input}");
+            assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0);
             drop(stdin);
         }
     }

@@ -78,7 +78,8 @@ impl Job for Hash {
                 let walk = Walk::new(self.args.paths.iter().cloned(), Filter::new(&self.args.walk)?);
                 let access = Access { read: walk.access(), write: Vec::new() };
                 let algorithm = sums.style().algorithm;
-                Ok(Plan { tasks: Box::new(walk.flat_map(move |found| planner.found(found, algorithm))), access })
+                let tasks = Box::new(walk.flat_map(move |found| planner.found(found, algorithm)));
+                Ok(Plan { tasks, access, scratch: Vec::new() })
             }
             Mode::Check(check) => Ok(plan_check(planner, check, &self.args.paths)),
         }
@@ -147,5 +148,5 @@ fn plan_check(planner: Planner, check: &mut Check, paths: &[PathBuf]) -> Plan<Ta
         Planned::Failed(Item { input: first + number, path: path.into(), bytes: 0 }, error)
     });
     let tasks: Tasks = Box::new(failed.chain(plan::entries(planner, entries)));
-    Plan { tasks, access }
+    Plan { tasks, access, scratch: Vec::new() }
 }
