@@ -1,8 +1,8 @@
 //! Workers that die at any moment: by their own hand before, in and after a task, and from outside while they start, wait,
 //! run, and stream. Every task still gets exactly one outcome, in order where that was asked for, and nothing hangs.
 //!
-//! Each seed makes one pool and a few calls. `PROCESSION_SEEDS=N` runs N of them, `PROCESSION_SEED=S` the one that a
-//! failure has printed.
+//! Each seed makes one pool and a few calls. `PROCESSION_SEEDS=N` runs N of them in all (default 200), each test its share,
+//! `PROCESSION_SEED=S` the one that a failure has printed.
 
 mod support;
 
@@ -265,7 +265,7 @@ fn for_each_seed_alone(name: &str, default: u64, seed: impl Fn(u64)) {
     let number = |key: &str| std::env::var(key).ok().and_then(|v| v.parse::<u64>().ok());
     let seeds = match number("PROCESSION_SEED") {
         Some(one) => one..one + 1,
-        None => 0..number("PROCESSION_SEEDS").unwrap_or(default),
+        None => 0..number("PROCESSION_SEEDS").map_or(default, |all| (all * default).div_ceil(200)),
     };
     struct Name(String);
     impl Drop for Name {
