@@ -6,7 +6,7 @@
 
 mod support;
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, RwLock};
@@ -36,6 +36,7 @@ enum End {
 #[derive(Debug, Clone, PartialEq, serde::Deserialize)]
 struct Echo {
     n: u64,
+    pid: u32,
     bytes: Vec<u8>,
     #[serde(default)]
     ends: bool,
@@ -44,8 +45,8 @@ struct Echo {
 impl serde::Serialize for Echo {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::SerializeTuple;
-        let mut tuple = serializer.serialize_tuple(3)?;
-        tuple.serialize_element(&self.n)?;
+        let mut tuple = serializer.serialize_tuple(4)?;
+        tuple.serialize_element(&(self.n, self.pid))?;
         tuple.serialize_element(&self.bytes)?;
         if self.ends {
             raise(9);
@@ -69,7 +70,7 @@ fn run((n, bytes, end): Item) -> Echo {
         }
         End::Panic => panic!("as planned"),
     }
-    Echo { n, bytes, ends: end == End::Encoding }
+    Echo { n, pid: std::process::id(), bytes, ends: end == End::Encoding }
 }
 
 fn spin(time: Duration) {
@@ -366,8 +367,7 @@ fn by_standing_still() {
         let mut random = Random(seed ^ 0x5709);
         let pool =
             Pool::builder().workers(3).timeout(Duration::from_millis(200)).grace(Duration::ZERO).build().unwrap();
-        pool.map(|n: u64| n, 0..100).unwrap();
-        let stopped = AtomicU64::new(0);
+        let (stopped, known) = (AtomicU64::new(0), Mutex::new(HashSet::new()));
         let stop = AtomicBool::new(false);
         let mut ledger = None;
         std::thread::scope(|scope| {
@@ -375,10 +375,10 @@ fn by_standing_still() {
                 let mut random = Random(seed);
                 while !stop.load(Ordering::Relaxed) && stopped.load(Ordering::Relaxed) < 3 {
                     spin(Duration::from_micros(random.below(3000)));
-                    // One that has started: how long that takes has no limit.
-                    let workers: Vec<_> = pool.stats().workers.into_iter().filter(|w| w.tasks > 0).collect();
+                    // Of those that have started: how long that takes has no limit.
+                    let known = known.lock().unwrap();
+                    let workers: Vec<_> = pool.stats().workers.into_iter().filter(|w| known.contains(&w.pid)).collect();
                     if let Some(worker) = workers.get(random.below(workers.len() as u64) as usize)
-                        && has_run(worker.pid)
                         && procession_os::signal_process(worker.pid as i32, 19)
                     {
                         stopped.fetch_add(1, Ordering::Relaxed);
@@ -387,7 +387,10 @@ fn by_standing_still() {
             });
             let items: Vec<Item> = (0..200).map(|n| item(&mut random, n, End::No)).collect();
             let mut all = Ledger::new(items.clone());
-            pool.imap_unordered(run, items).unwrap().for_each(|outcome| all.add(outcome));
+            for outcome in pool.imap_unordered(run, items).unwrap() {
+                known.lock().unwrap().extend(outcome.result.as_ref().map(|echo| echo.pid));
+                all.add(outcome);
+            }
             ledger = Some(all);
             stop.store(true, Ordering::Relaxed);
         });
@@ -396,15 +399,6 @@ fn by_standing_still() {
         // On a machine that is busy with other things a task may be late by itself.
         assert!(told == stats.timed_out + stats.crashed && stats.outstanding == 0, "{told} {stats:?}");
     });
-}
-
-/// Whether the worker has come as far as to have a name of its own, and a task.
-fn has_run(pid: u32) -> bool {
-    static SEEN: Mutex<Option<HashMap<u32, u32>>> = Mutex::new(None);
-    let mut seen = SEEN.lock().unwrap();
-    let times = seen.get_or_insert_default().entry(pid).or_default();
-    *times += 1;
-    *times > 3
 }
 
 /// The supervisor is killed again and again, with all of its workers, under two pools at once.
