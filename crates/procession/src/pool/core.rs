@@ -78,8 +78,6 @@ pub(crate) struct Core {
     pub bytes: usize,
     pub stage: Stage,
     pub lease: Option<Lease>,
-    /// Whether a worker that was started through it has taken a task.
-    lease_has_served: bool,
     pub poller: Arc<Poller>,
     pub bell: Arc<Segment>,
     pub bell_fd: std::os::fd::OwnedFd,
@@ -120,7 +118,6 @@ impl Core {
             bytes: 0,
             stage: Stage::Open,
             lease: None,
-            lease_has_served: false,
             poller,
             bell: Arc::new(bell),
             bell_fd,
@@ -197,7 +194,7 @@ impl Core {
             self.slots[at].phase = Phase::Running;
             self.slots[at].progress_at = *now.get_or_insert_with(Instant::now);
             self.failed_starts = 0;
-            self.lease_has_served = true;
+            self.lease.iter().for_each(Lease::set_served);
             has_moved = true;
         }
         has_moved
@@ -499,10 +496,16 @@ impl Core {
         if matches!(self.stage, Stage::Ending | Stage::Broken(_)) {
             return;
         }
+        // More could fill both directions of the lease with messages that neither side comes to read.
+        let is_asked = |slot: &&Slot| slot.phase == Phase::Starting && slot.pid == 0;
+        let mut may_ask = MAX_ASKED.saturating_sub(self.slots.iter().filter(is_asked).count());
         for at in 0..self.slots.len() {
-            if matches!(self.slots[at].phase, Phase::Empty(when) if when <= now)
-                && let Err(e) = self.start_worker(at)
-            {
+            let is_due = matches!(self.slots[at].phase, Phase::Empty(when) if when <= now);
+            if is_due && may_ask == 0 {
+                break;
+            }
+            may_ask -= usize::from(is_due);
+            if is_due && let Err(e) = self.start_worker(at) {
                 self.start_failed(at, &e.to_string());
             }
             // There may be room now for what somebody waits to hand over.
@@ -517,7 +520,6 @@ impl Core {
             None => {
                 let lease = Lease::open()?;
                 self.poller.add(&lease, ON_LEASE)?;
-                self.lease_has_served = false;
                 self.lease.insert(lease)
             }
         };
@@ -580,9 +582,8 @@ impl Core {
 
     /// The supervisor died, and so its workers do; a new one is started with the next worker.
     fn supervisor_lost(&mut self) {
-        if let Some(lease) = self.lease.take() {
-            self.poller.remove(&lease);
-        }
+        let lease = self.lease.take();
+        lease.iter().for_each(|lease| self.poller.remove(lease));
         let has_worker = |slot: &Slot| !matches!(slot.phase, Phase::Empty(_) | Phase::Gone);
         let lost: Vec<usize> = (0..self.slots.len()).filter(|&at| has_worker(&self.slots[at])).collect();
         // All of them are dead before anything is given out anew.
@@ -603,7 +604,7 @@ impl Core {
         for at in lost {
             self.worker_ended(at, None);
         }
-        if !self.lease_has_served && !matches!(self.stage, Stage::Ending | Stage::Broken(_)) {
+        if !lease.is_some_and(|lease| lease.has_served()) && !matches!(self.stage, Stage::Ending | Stage::Broken(_)) {
             self.count_failed_start(&Lease::describe_lost_supervisor());
         }
     }

@@ -2,7 +2,8 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use procession_os::{Channel, Child, Received, SelfSpawn};
 
@@ -10,7 +11,11 @@ use super::{Notice, Request, SUPERVISOR_ARGUMENT};
 
 /// A connection to the supervisor that owns the workers started through it: they end with it.
 #[derive(Debug)]
-pub(crate) struct Lease(Channel);
+pub(crate) struct Lease {
+    channel: Channel,
+    /// Whether a worker of this supervisor has ever been ready; the same for all of its leases.
+    has_served: Arc<AtomicBool>,
+}
 
 /// What arrived on a lease.
 #[derive(Debug)]
@@ -23,6 +28,7 @@ pub(crate) enum Event {
 struct Supervisor {
     root: Channel,
     child: Child,
+    has_served: Arc<AtomicBool>,
 }
 
 /// The supervisor of this process, once it has one.
@@ -69,17 +75,27 @@ impl Lease {
     /// # Errors
     /// When the supervisor is gone.
     pub fn send(&self, request: &Request, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
-        send(&self.0, request, fds)
+        send(&self.channel, request, fds)
+    }
+
+    /// A worker of its supervisor is ready.
+    pub fn set_served(&self) {
+        self.has_served.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether its supervisor is known to work, so that its end is an accident.
+    pub fn has_served(&self) -> bool {
+        self.has_served.load(Ordering::Relaxed)
     }
 
     /// Asks for the end of all workers. Once they are dead the supervisor closes its end: [`Event::Lost`].
     pub fn finish(&self) {
-        self.0.finish();
+        self.channel.finish();
     }
 
     /// What has arrived, if anything.
     pub fn receive(&self) -> Option<Event> {
-        match self.0.receive() {
+        match self.channel.receive() {
             Ok(Received::Message(bytes, fds)) => match postcard::from_bytes(&bytes) {
                 Ok(notice) => Some(Event::Notice(notice, fds.into_iter().next())),
                 Err(_) => Some(Event::Lost),
@@ -92,7 +108,7 @@ impl Lease {
 
 impl AsFd for Lease {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.channel.as_fd()
     }
 }
 
@@ -102,13 +118,13 @@ impl Supervisor {
         let child =
             SelfSpawn { argument: SUPERVISOR_ARGUMENT, fds: vec![theirs.as_fd()], stderr: None, new_session: true }
                 .spawn()?;
-        Ok(Supervisor { root, child })
+        Ok(Supervisor { root, child, has_served: Arc::default() })
     }
 
     fn lease(&self) -> io::Result<Lease> {
         let (ours, theirs) = Channel::pair()?;
         send(&self.root, &Request::Lease, &[theirs.as_fd()])?;
-        Ok(Lease(ours))
+        Ok(Lease { channel: ours, has_served: Arc::clone(&self.has_served) })
     }
 }
 
