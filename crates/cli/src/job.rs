@@ -74,7 +74,12 @@ fn run<J: Job>(job: Result<J, PlanError>, common: &CommonArgs) -> ExitCode {
     let finished = procession_jobs::run(job, &options, &interrupt, &mut progress);
     progress.finish();
     match finished {
-        Ok(finished) => report(&finished, common, &output, &log),
+        Ok(finished) => {
+            let code = report(&finished, common, &output, &log);
+            // The workers end with the program; nobody need wait for that here.
+            std::mem::forget(finished);
+            code
+        }
         Err(DriveError::Plan(error)) => bad_usage(&error),
         Err(DriveError::Pool(error)) => {
             log.error(&error);
@@ -84,7 +89,7 @@ fn run<J: Job>(job: Result<J, PlanError>, common: &CommonArgs) -> ExitCode {
 }
 
 fn report(finished: &Finished, common: &CommonArgs, output: &Output, log: &Log) -> ExitCode {
-    let Finished { summary, report, broken } = finished;
+    let Finished { summary, report, broken, .. } = finished;
     let written = output.write(|out| match common.format {
         Format::Table => report.text(out),
         Format::Json => output::write_json(out, summary, report.as_ref()),

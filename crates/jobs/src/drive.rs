@@ -41,6 +41,8 @@ pub struct Finished {
     pub report: Box<dyn Report>,
     /// Why the pool gave up before all tasks had their turn, if it did.
     pub broken: Option<procession::Error>,
+    /// The pool that ran it. Dropping it ends the workers, and waits for that.
+    pub pool: Arc<Pool>,
 }
 
 /// What happened to the tasks of a job.
@@ -260,7 +262,7 @@ pub fn run<J: Job>(
     summary.is_interrupted = interrupt.is_raised();
     summary.failures.sort_by_key(|failed| failed.task);
     take_stats(&mut summary, &pool);
-    Ok(Finished { summary, report: job.report(), broken })
+    Ok(Finished { summary, report: job.report(), broken, pool })
 }
 
 fn build_pool(name: &str, options: &Options) -> Result<Pool, procession::Error> {
@@ -280,6 +282,7 @@ fn take_stats(summary: &mut Summary, pool: &Pool) {
     summary.retried = stats.retried;
     summary.cpu = stats.cpu_of_ended_workers + stats.workers.iter().map(|w| w.cpu).sum::<Duration>();
     summary.peak_rss_bytes = stats.workers.iter().map(|w| w.peak_rss_bytes).max().unwrap_or(0);
+    summary.peak_rss_bytes = summary.peak_rss_bytes.max(stats.peak_rss_of_ended_workers_bytes);
 }
 
 /// Why the pool takes no more tasks, though nobody ended it: the outcomes of those it has do not tell.

@@ -207,6 +207,14 @@ pub fn ended_child() -> Option<i32> {
     }
 }
 
+/// Whether this process has children, running or not reaped yet, adopted ones included.
+pub fn has_children() -> bool {
+    // SAFETY: no status is asked for, so no memory is involved.
+    let found =
+        unsafe { libc::waitid(libc::P_ALL, 0, std::ptr::null_mut(), libc::WEXITED | libc::WNOHANG | libc::WNOWAIT) };
+    found == 0 || io::Error::last_os_error().raw_os_error() != Some(libc::ECHILD)
+}
+
 /// Waits for the end of the child `pid`, if it has not ended yet, and frees its number; None if it is no child of this
 /// process.
 pub fn reap(pid: i32) -> Option<Reaped> {

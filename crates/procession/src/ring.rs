@@ -18,8 +18,6 @@ pub(crate) trait Memory {
     fn load32(&self, at: usize) -> u32;
     fn store32(&self, at: usize, value: u32);
     fn add32(&self, at: usize, value: u32);
-    /// Changes `from` to `to`; false if something else is there.
-    fn change32(&self, at: usize, from: u32, to: u32) -> bool;
     fn read(&self, at: usize, len: usize, out: &mut Vec<u8>);
     fn write(&self, at: usize, bytes: &[u8]);
     fn fence(&self);
@@ -45,9 +43,6 @@ impl Memory for Segment {
     }
     fn add32(&self, at: usize, value: u32) {
         self.u32(at).fetch_add(value, Ordering::Relaxed);
-    }
-    fn change32(&self, at: usize, from: u32, to: u32) -> bool {
-        self.u32(at).compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
     #[inline]
     fn read(&self, at: usize, len: usize, out: &mut Vec<u8>) {
@@ -240,20 +235,19 @@ impl Bell {
         memory.store32(self.mode, mode::AWAKE);
     }
 
-    /// Wakes an owner that sleeps on the word. True if it waits for the event instead, which the caller is to raise: the
-    /// first one to ring, until the owner announces sleep again.
+    /// Wakes an owner that sleeps on the word. True if it waits for the event instead, which the caller is to raise.
+    ///
+    /// Every ringer raises it, though one would do: a mark that somebody else is about to do so would depend on that one,
+    /// which may be stopped in between.
     #[inline]
     pub fn ring(self, memory: &impl Memory) -> bool {
         memory.fence();
-        match memory.load32(self.mode) {
-            mode::FUTEX => {
-                memory.add32(self.count, 1);
-                memory.wake(self.count);
-                false
-            }
-            mode::EVENT => memory.change32(self.mode, mode::EVENT, mode::AWAKE),
-            _ => false,
+        let mode = memory.load32(self.mode);
+        if mode == mode::FUTEX {
+            memory.add32(self.count, 1);
+            memory.wake(self.count);
         }
+        mode == mode::EVENT
     }
 
     /// What to do before sleeping, for about the time that an answer to a short task takes: cheaper than to sleep and be
@@ -355,9 +349,6 @@ mod loom_tests {
         }
         fn add32(&self, at: usize, value: u32) {
             self.words32[at].fetch_add(value, Ordering::Relaxed);
-        }
-        fn change32(&self, at: usize, from: u32, to: u32) -> bool {
-            self.words32[at].compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_ok()
         }
         fn read(&self, at: usize, len: usize, out: &mut Vec<u8>) {
             out.extend((at..at + len).map(|i| self.bytes[i].load(Ordering::Relaxed)));

@@ -41,6 +41,9 @@ const MAX_FAILED_STARTS: u32 = 5;
 /// too.
 const STANDSTILL: Duration = Duration::from_secs(1);
 
+/// Workers that may be asked for at once.
+const MAX_ASKED: usize = 32;
+
 /// How long the way to `init` may take in a new process.
 const ARRIVAL_LIMIT: Duration = Duration::from_secs(60);
 
@@ -619,6 +622,7 @@ impl Core {
             self.poller.remove(&pipe);
         }
         self.counts.ended_cpu += end.cpu;
+        self.counts.ended_peak_rss_bytes = self.counts.ended_peak_rss_bytes.max(end.peak_rss_bytes);
         let slot = &mut self.slots[at];
         let was_ready = slot.lane.is_ready();
         let was_told = slot.doom.as_ref().is_some_and(|doom| !matches!(doom.reason, DoomReason::Corrupt))

@@ -271,6 +271,11 @@ impl Slot {
 
     /// Whether there is something to [`take`](Slot::take), or room for frames that wait for it.
     pub fn can_move(&mut self) -> bool {
+        // What a dead or broken worker has left does not move.
+        let is_broken = self.doom.as_ref().is_some_and(|doom| matches!(doom.reason, DoomReason::Corrupt));
+        if is_broken || matches!(self.phase, Phase::Empty(_) | Phase::Gone) {
+            return false;
+        }
         self.results.available(&self.lane.memory) != Ok(0)
             || self.is_sending() && self.tasks.room(&self.lane.memory, 1) != Ok(0)
     }

@@ -28,6 +28,8 @@ pub struct Stats {
     pub queued: u64,
     /// User and system time of the workers that have ended.
     pub cpu_of_ended_workers: Duration,
+    /// Most memory that one of the workers that have ended ever had resident.
+    pub peak_rss_of_ended_workers_bytes: u64,
     /// The workers there are.
     pub workers: Vec<WorkerStats>,
 }
@@ -60,6 +62,7 @@ pub(crate) struct Counts {
     pub cancelled: u64,
     pub retried: u64,
     pub ended_cpu: Duration,
+    pub ended_peak_rss_bytes: u64,
 }
 
 impl Counts {
@@ -82,7 +85,7 @@ impl Shared {
         let core = self.lock();
         let counts = core.counts;
         let workers: Vec<(u32, u64, bool)> =
-            core.slots.iter().filter(|s| s.pid > 0).map(|s| (s.pid, s.given, !s.queue.is_empty())).collect();
+            core.slots.iter().filter(|s| s.pid() > 0).map(|s| (s.pid(), s.given, !s.queue.is_empty())).collect();
         let queued = core.pending.iter().chain(core.delayed.iter().map(|(_, c)| c)).map(|c| u64::from(c.count)).sum();
         let outstanding = core.outstanding;
         drop(core);
@@ -102,6 +105,7 @@ impl Shared {
             outstanding,
             queued,
             cpu_of_ended_workers: counts.ended_cpu,
+            peak_rss_of_ended_workers_bytes: counts.ended_peak_rss_bytes,
             workers: workers.collect(),
         }
     }
