@@ -145,7 +145,8 @@ where
             return false;
         }
         if self.shared.inline.is_some() {
-            return in_flight == 0;
+            // Nothing but the items of a chunk that a panic has left unfinished.
+            return in_flight == self.chunk.count as usize;
         }
         let waiting = self.batch.state().bytes;
         let has_memory = core.bytes + waiting + self.buffered < settings.max_bytes || in_flight == 0;
