@@ -37,8 +37,8 @@ impl SelfSpawn<'_> {
         let argv = [cstring(name.as_encoded_bytes())?, cstring(self.argument.as_bytes())?];
         let mut argv: Vec<*mut c_char> = argv.iter().map(|a| a.as_ptr().cast_mut()).collect();
         argv.push(std::ptr::null_mut());
-        // Copies high above the numbers that they get, so that no dup2 overwrites the source of a later one.
-        let high = FIRST_PASSED_FD + 64;
+        // Copies above the numbers that they get, so that no dup2 overwrites the source of a later one.
+        let high = FIRST_PASSED_FD + self.fds.len() as c_int;
         let copies = self.fds.iter().chain(&self.stderr).map(|fd| rustix::io::fcntl_dupfd_cloexec(fd, high));
         let copies = copies.collect::<Result<Vec<OwnedFd>, Errno>>()?;
 

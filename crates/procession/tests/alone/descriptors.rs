@@ -1,0 +1,121 @@
+//! Descriptors: as many at the end as at the start, and any number of others.
+
+use std::fs::File;
+
+use procession::{ErrorKind, Pool, Process};
+
+use crate::support::{own_pid, raise, square, until};
+use crate::{alone, part, program_after, run};
+
+fn open_descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+fn shared_memory_files() -> Vec<String> {
+    let Ok(files) = std::fs::read_dir("/dev/shm") else { return Vec::new() };
+    files.map(|f| f.unwrap().file_name().into_string().unwrap()).filter(|name| name.contains("procession")).collect()
+}
+
+/// Descriptors once all that has ended is tidied up.
+fn until_open(count: usize) {
+    until(|| (open_descriptors() == count).then_some(()));
+}
+
+#[test]
+fn tasks_that_wait_take_none() {
+    alone("descriptors::tasks_that_wait_take_none", || {
+        let pool = Pool::builder().workers(2).build().unwrap();
+        pool.map(square, 0..100).unwrap();
+        let before = until(|| (pool.stats().workers.len() == 2).then(open_descriptors));
+        let tasks: Vec<_> = (0..100_000).map(|n| pool.submit(square, n).unwrap()).collect();
+        assert_eq!(open_descriptors(), before);
+        for (n, task) in (0..).zip(tasks) {
+            assert_eq!(task.wait().result, Ok(n * n));
+        }
+        assert_eq!(open_descriptors(), before);
+    });
+}
+
+#[test]
+fn workers_that_come_and_go_leave_none() {
+    alone("descriptors::workers_that_come_and_go_leave_none", || {
+        let pool = Pool::builder().workers(2).max_tasks_per_worker(1).build().unwrap();
+        pool.map(own_pid, [(); 20]).unwrap();
+        // While one starts or ends it may be one more or less: the least is what counts.
+        let least = |pool: &Pool| (0..20).map(|_| pool.apply(own_pid, ()).map(|_| open_descriptors()).unwrap()).min();
+        let before = least(&pool);
+        pool.map(own_pid, [(); 2000]).unwrap();
+        assert_eq!(least(&pool), before);
+        assert!(shared_memory_files().is_empty());
+        let crashing = Pool::builder().workers(2).build().unwrap();
+        for _ in 0..200 {
+            crashing.apply(|()| raise(9), ()).unwrap_err();
+        }
+        drop(crashing);
+        assert_eq!(least(&pool), before);
+    });
+}
+
+#[test]
+fn pools_and_processes_leave_none() {
+    alone("descriptors::pools_and_processes_leave_none", || {
+        drop(Pool::builder().workers(1).build().unwrap());
+        until_open({
+            // The supervisor stays.
+            drop(Pool::builder().workers(1).build().unwrap());
+            open_descriptors()
+        });
+        let before = open_descriptors();
+        for round in 0..50 {
+            let pool = Pool::builder().workers(2).build().unwrap();
+            if round % 2 == 0 {
+                pool.map(square, 0..10).unwrap();
+                pool.join();
+            }
+            Process::spawn(|()| (), ()).unwrap().join().unwrap();
+        }
+        until_open(before);
+        assert!(shared_memory_files().is_empty());
+    });
+}
+
+#[test]
+fn a_program_may_have_many_of_its_own() {
+    alone("descriptors::a_program_may_have_many_of_its_own", || {
+        let many: Vec<File> = (0..600).map(|_| File::open("/dev/null").unwrap()).collect();
+        let pool = Pool::builder().workers(2).build().unwrap();
+        assert_eq!(pool.map(square, 0..100).unwrap().len(), 100);
+        let seen = pool.apply(|()| std::fs::read_dir("/proc/self/fd").unwrap().count(), ()).unwrap();
+        assert!(seen < 20, "a worker has {seen} descriptors");
+        assert!(Process::spawn(|()| (), ()).unwrap().join().unwrap().success());
+        drop(many);
+    });
+}
+
+#[test]
+fn a_lack_of_them_is_an_error_and_harms_no_other() {
+    const NAME: &str = "descriptors::a_lack_of_them_is_an_error_and_harms_no_other";
+    if part().is_none() {
+        return crate::watched(NAME, || drop(run(program_after("ulimit -n 64", NAME, "alone"))));
+    }
+    crate::watched(NAME, || {
+        let pool = Pool::builder().workers(2).build().unwrap();
+        let pids = || pool.stats().workers.iter().map(|w| w.pid).collect::<Vec<_>>();
+        let before = until(|| Some(pids()).filter(|pids| pids.len() == 2));
+        let mut others = Vec::new();
+        let error = loop {
+            match Pool::builder().workers(2).build() {
+                Ok(pool) => others.push(pool),
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(error.kind(), ErrorKind::Start | ErrorKind::Broken), "{error}");
+        assert!(error.to_string().contains("Too many open files"), "{error}");
+        assert_eq!(Process::spawn(|()| (), ()).unwrap_err().kind(), ErrorKind::Start);
+        assert_eq!(pool.map(square, 0..100).unwrap().len(), 100);
+        assert_eq!(pids(), before, "the workers of the others are the same as before");
+        drop(others);
+        let again = Pool::builder().workers(2).build().unwrap();
+        assert_eq!(again.map(square, 0..100).unwrap().len(), 100);
+    });
+}
