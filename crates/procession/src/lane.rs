@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use procession_os::{ImageId, Segment};
 
-use crate::ring::{Bell, Place};
+use crate::ring::{Bell, Memory, Place, Wish};
 
 /// Version of everything that crosses between a program and its workers. Both are the same image, so a difference
 /// means a mistake.
@@ -18,10 +18,10 @@ pub(crate) const RING_CAPACITY: usize = 256 * 1024;
 const AT_MAGIC: usize = 0;
 const AT_VERSION: usize = 8;
 const AT_IMAGE: usize = 16;
-const AT_CLAIM: usize = 128;
+const CLAIMS: Claims = Claims(128);
 const AT_READY: usize = 192;
 const AT_PID: usize = 196;
-const AT_WANTS_ROOM: usize = 256;
+const WANTS_ROOM: Wish = Wish(256);
 const AT_RINGS: usize = 4096;
 
 /// Parent to worker.
@@ -55,6 +55,31 @@ pub(crate) enum Claim {
     Revoked,
 }
 
+/// The word by which items are begun or taken back: twice the number of items that have begun, plus one while the rest is
+/// taken back.
+#[derive(Debug, Clone, Copy)]
+struct Claims(usize);
+
+impl Claims {
+    #[inline]
+    fn claim(self, memory: &impl Memory, seq: u64) -> Claim {
+        if memory.change64(self.0, seq << 1, (seq + 1) << 1) { Claim::Granted } else { Claim::Revoked }
+    }
+
+    fn resume(self, memory: &impl Memory, seq: u64) {
+        memory.store64(self.0, seq << 1, Ordering::Release);
+    }
+
+    fn revoke(self, memory: &impl Memory) -> u64 {
+        memory.set_bits64(self.0, REVOKED) >> 1
+    }
+
+    fn claimed(self, memory: &impl Memory) -> (u64, bool) {
+        let word = memory.load64(self.0, Ordering::Acquire);
+        (word >> 1, word & REVOKED != 0)
+    }
+}
+
 impl Lane {
     /// Size of a lane in bytes.
     pub const BYTES: usize = AT_RINGS + 2 * RING_CAPACITY;
@@ -65,10 +90,10 @@ impl Lane {
         memory.u64(AT_MAGIC).store(MAGIC, Ordering::Relaxed);
         memory.u32(AT_VERSION).store(VERSION, Ordering::Relaxed);
         memory.write(AT_IMAGE, &ImageId::current().0);
-        for at in [AT_CLAIM, TASKS.head, TASKS.tail, RESULTS.head, RESULTS.tail] {
+        for at in [CLAIMS.0, TASKS.head, TASKS.tail, RESULTS.head, RESULTS.tail] {
             memory.u64(at).store(0, Ordering::Relaxed);
         }
-        for at in [AT_READY, AT_PID, AT_WANTS_ROOM, WORKER_BELL.count, WORKER_BELL.mode] {
+        for at in [AT_READY, AT_PID, WANTS_ROOM.0, WORKER_BELL.count, WORKER_BELL.mode] {
             memory.u32(at).store(0, Ordering::Release);
         }
     }
@@ -93,28 +118,23 @@ impl Lane {
     /// Worker: begins item number `seq`, if it has not been taken back.
     #[inline]
     pub fn claim(&self, seq: u64) -> Claim {
-        let word = self.memory.u64(AT_CLAIM);
-        match word.compare_exchange(seq << 1, (seq + 1) << 1, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => Claim::Granted,
-            Err(_) => Claim::Revoked,
-        }
+        CLAIMS.claim(&self.memory, seq)
     }
 
     /// Worker: from now on items count from `seq`.
     pub fn resume(&self, seq: u64) {
-        self.memory.u64(AT_CLAIM).store(seq << 1, Ordering::Release);
+        CLAIMS.resume(&self.memory, seq);
     }
 
     /// Parent: takes back every item that has not begun; returns how many have. From here on the worker begins none
     /// until it is told to resume.
     pub fn revoke(&self) -> u64 {
-        self.memory.u64(AT_CLAIM).fetch_or(REVOKED, Ordering::AcqRel) >> 1
+        CLAIMS.revoke(&self.memory)
     }
 
     /// Parent: how many items have begun, and whether the rest is taken back.
     pub fn claimed(&self) -> (u64, bool) {
-        let word = self.memory.u64(AT_CLAIM).load(Ordering::Acquire);
-        (word >> 1, word & REVOKED != 0)
+        CLAIMS.claimed(&self.memory)
     }
 
     /// Worker: tells that it has come as far as its first lines.
@@ -145,18 +165,16 @@ impl Lane {
 
     /// Parent: asks to be woken when tasks have been taken out of their ring.
     pub fn set_wants_room(&self, wants: bool) {
-        self.memory.u32(AT_WANTS_ROOM).store(u32::from(wants), Ordering::Relaxed);
-        std::sync::atomic::fence(Ordering::SeqCst);
+        WANTS_ROOM.set(&self.memory, wants);
     }
 
     /// Worker: whether the parent waits for room.
     pub fn wants_room(&self) -> bool {
-        std::sync::atomic::fence(Ordering::SeqCst);
-        self.memory.u32(AT_WANTS_ROOM).load(Ordering::Relaxed) != 0
+        WANTS_ROOM.is_set(&self.memory)
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
@@ -190,5 +208,56 @@ mod tests {
         }
         let short = Lane { memory: Segment::create("lane", 4096).unwrap().0 };
         assert!(short.check().is_err());
+    }
+}
+
+/// Every interleaving of a worker that begins items and a parent that takes them back: see `ring`.
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use super::*;
+    use crate::ring::model::Model;
+    use loom::sync::atomic::AtomicU32;
+    use loom::sync::{Arc, Mutex};
+
+    const CLAIMS: Claims = Claims(0);
+    const ITEMS: u64 = 3;
+
+    /// Whatever is taken back and given again, each item is begun once, and those that the parent takes for begun are.
+    #[test]
+    fn loom_each_item_is_begun_once() {
+        loom::model(|| {
+            let memory = Arc::new(Model::new());
+            let begun: Arc<[AtomicU32; ITEMS as usize]> = Arc::new(std::array::from_fn(|_| AtomicU32::new(0)));
+            // What the frames after the first one say: to go on from an item, and all items from there.
+            let frames = Arc::new(Mutex::new(Vec::<u64>::new()));
+            let worker = {
+                let (memory, begun, frames) = (Arc::clone(&memory), Arc::clone(&begun), Arc::clone(&frames));
+                loom::thread::spawn(move || {
+                    let run_from = |first: u64| {
+                        for seq in first..ITEMS {
+                            if CLAIMS.claim(&*memory, seq) == Claim::Revoked {
+                                break;
+                            }
+                            begun[seq as usize].fetch_add(1, Ordering::Relaxed);
+                        }
+                    };
+                    run_from(0);
+                    let next = frames.lock().unwrap().pop();
+                    if let Some(seq) = next {
+                        CLAIMS.resume(&*memory, seq);
+                        run_from(seq);
+                    }
+                    next.is_some()
+                })
+            };
+            let back_from = CLAIMS.revoke(&*memory);
+            frames.lock().unwrap().push(back_from);
+            let has_resumed = worker.join().unwrap();
+            for (seq, begun) in (0..).zip(begun.iter()) {
+                let is_due = has_resumed || seq < back_from;
+                assert_eq!(begun.load(Ordering::Relaxed), u32::from(is_due), "item {seq} of those from {back_from}");
+            }
+            assert_eq!(CLAIMS.claimed(&*memory), if has_resumed { (ITEMS, false) } else { (back_from, true) });
+        });
     }
 }
