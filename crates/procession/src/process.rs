@@ -104,7 +104,11 @@ impl ProcessBuilder {
         let fd = write_call(call, &bytes).map_err(cannot)?;
         let lease = Lease::open().map_err(cannot)?;
         let request = Request::Start { id: ID, name: name.clone(), method: self.method, role: Role::Process };
-        lease.send(&request, &[fd.as_fd()]).map_err(cannot)?;
+        match lease.send(&request, &[fd.as_fd()]) {
+            // The supervisor has just ended: the lease will tell.
+            Err(e) if e.kind() != io::ErrorKind::BrokenPipe => return Err(cannot(e)),
+            _ => {}
+        }
         let mut process = Process { lease, name, pid: 0, is_daemon: self.is_daemon, end: None };
         process.wait_for_start()?;
         Ok(process)
@@ -220,10 +224,7 @@ impl Process {
         if self.pid == 0 {
             return Err(Error::new(
                 ErrorKind::Start,
-                format!(
-                    "failed to start process `{}`: the supervisor ended; is procession::init() the first call in main?",
-                    self.name
-                ),
+                format!("failed to start process `{}`: {}", self.name, Lease::describe_lost_supervisor()),
             ));
         }
         Ok(())

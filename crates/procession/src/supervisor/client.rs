@@ -52,7 +52,11 @@ impl Lease {
             supervisor.child.kill();
         }
         let supervisor = current.insert(Supervisor::start()?);
-        supervisor.lease()
+        supervisor.lease().map_err(|e| match e.kind() {
+            // It has ended as soon as it began.
+            io::ErrorKind::BrokenPipe => io::Error::new(e.kind(), supervisor.describe_end()),
+            _ => e,
+        })
     }
 
     /// Kills the supervisor, should it not answer; the next lease starts another.
@@ -65,9 +69,7 @@ impl Lease {
     /// Why the supervisor is gone, as far as it can be told.
     pub fn describe_lost_supervisor() -> String {
         let mut current = SUPERVISOR.lock().unwrap_or_else(PoisonError::into_inner);
-        let status = current.as_mut().and_then(|supervisor| supervisor.child.try_wait().ok().flatten());
-        let status = status.map_or_else(|| "unknown status".to_string(), |status| status.to_string());
-        format!("the supervisor ended ({status}); is procession::init() the first call in main?")
+        current.as_mut().map_or_else(|| "the supervisor ended".to_string(), Supervisor::describe_end)
     }
 
     /// Sends a request.
@@ -119,6 +121,12 @@ impl Supervisor {
             SelfSpawn { argument: SUPERVISOR_ARGUMENT, fds: vec![theirs.as_fd()], stderr: None, new_session: true }
                 .spawn()?;
         Ok(Supervisor { root, child, has_served: Arc::default() })
+    }
+
+    fn describe_end(&mut self) -> String {
+        let status = self.child.try_wait().ok().flatten();
+        let status = status.map_or_else(|| "unknown status".to_string(), |status| status.to_string());
+        format!("the supervisor ended ({status}); is procession::init() the first call in main?")
     }
 
     fn lease(&self) -> io::Result<Lease> {
