@@ -74,6 +74,7 @@ impl Segment {
     ///
     /// # Panics
     /// When the word is unaligned or not within the segment: offsets are constants of our own layout, never received.
+    #[inline]
     pub fn u32(&self, offset: usize) -> &AtomicU32 {
         assert!(offset.is_multiple_of(4) && offset + 4 <= self.len, "word outside of the segment");
         // SAFETY: in bounds and aligned (checked above; a mapping starts at a page), and every access to shared words
@@ -85,6 +86,7 @@ impl Segment {
     ///
     /// # Panics
     /// As [`Segment::u32`].
+    #[inline]
     pub fn u64(&self, offset: usize) -> &AtomicU64 {
         assert!(offset.is_multiple_of(8) && offset + 8 <= self.len, "word outside of the segment");
         // SAFETY: as in `u32`.
@@ -102,6 +104,9 @@ impl Segment {
         // reference points into.
         unsafe {
             let to = self.base.as_ptr().add(offset);
+            if let Ok(word) = <[u8; 8]>::try_from(bytes) {
+                return to.cast::<[u8; 8]>().write(word);
+            }
             if bytes.len() > 8 {
                 return std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len());
             }

@@ -143,16 +143,18 @@ impl Producer {
         self.head += bytes.len() as u64;
     }
 
-    /// Copies `bytes` in and publishes them, if that needs no look at the peer's counter and no wrap. False if it does.
+    /// Copies a record in and publishes it, if that needs no look at the peer's counter and no wrap. False if it does.
     #[inline]
-    pub fn put_short(&mut self, memory: &impl Memory, bytes: &[u8]) -> bool {
+    pub fn put_short(&mut self, memory: &impl Memory, head: u8, body: &[u8]) -> bool {
         let capacity = self.place.capacity;
         let at = self.head as usize & (capacity - 1);
-        if capacity - at < bytes.len() || capacity as u64 - (self.head - self.tail) < bytes.len() as u64 {
+        let len = 1 + body.len();
+        if capacity - at < len || capacity as u64 - (self.head - self.tail) < len as u64 {
             return false;
         }
-        memory.write(self.place.data + at, bytes);
-        self.head += bytes.len() as u64;
+        memory.write(self.place.data + at, &[head]);
+        memory.write(self.place.data + at + 1, body);
+        self.head += len as u64;
         self.publish(memory);
         true
     }

@@ -1,6 +1,6 @@
 //! A worker of a pool: takes frames from its lane, runs their calls, puts the results back.
 
-use std::any::{Any, TypeId};
+use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -16,46 +16,6 @@ use serde::de::DeserializeOwned;
 use crate::lane::{Claim, Lane, POOL_BELL, RESULTS, TASKS, WORKER_BELL};
 use crate::ring::{Consumer, Corrupt, Producer, mode};
 use crate::wire::{self, Bytes, FRAME_HEADER, Fault, Frame, FrameKind, RecordKind};
-
-/// A result on its way: encoded behind one spare byte, where the head of a short record goes; or, if it was bytes from
-/// the start, these.
-#[derive(Default)]
-pub(crate) struct Encoded {
-    behind_head: Vec<u8>,
-    own: Option<Vec<u8>>,
-}
-
-impl Encoded {
-    fn clear(&mut self) {
-        self.own = None;
-        // A large result's memory is not kept.
-        if self.behind_head.capacity() > 1 << 20 {
-            self.behind_head = Vec::new();
-        }
-        self.behind_head.clear();
-        self.behind_head.push(0);
-    }
-
-    #[inline]
-    fn set<R: Serialize + 'static>(&mut self, result: R) -> Result<(), Fault> {
-        if TypeId::of::<R>() == TypeId::of::<Vec<u8>>() {
-            let own = self.own.insert(Vec::new());
-            return wire::encode(result, own).map_err(Fault::BadResult);
-        }
-        wire::encode(result, &mut self.behind_head).map_err(Fault::BadResult)
-    }
-
-    fn set_fault(&mut self, fault: Fault) {
-        self.clear();
-        // Four strings at most; postcard cannot fail on them.
-        let _ = wire::encode(fault, &mut self.behind_head);
-    }
-
-    /// The payload alone.
-    pub fn payload(&self) -> &[u8] {
-        self.own.as_deref().unwrap_or(&self.behind_head[1..])
-    }
-}
 
 /// Where a worker's results go.
 pub(crate) enum Link {
@@ -76,10 +36,10 @@ impl Link {
 
     /// Hands over a record. `is_last` tells that no other follows at once.
     #[inline]
-    fn publish(&mut self, kind: RecordKind, encoded: &mut Encoded, is_last: bool) {
+    fn publish(&mut self, kind: RecordKind, payload: &[u8], is_last: bool) {
         match self {
-            Link::Lane(link) => link.publish(kind, encoded, is_last),
-            Link::Kept(records) => records.push((kind, encoded.payload().to_vec())),
+            Link::Lane(link) => link.publish(kind, payload, is_last),
+            Link::Kept(records) => records.push((kind, payload.to_vec())),
         }
     }
 
@@ -95,8 +55,8 @@ impl Link {
 pub(crate) struct Tasks {
     pub link: Link,
     items: Items,
-    /// The last result; kept to reuse its memory.
-    encoded: Encoded,
+    /// The last result, encoded; kept to reuse its memory.
+    encoded: Vec<u8>,
     contexts: HashMap<u64, Context>,
     context: u64,
     /// What the initializer returned.
@@ -150,7 +110,7 @@ pub fn worker_state<T: Send + Sync + 'static>() -> Option<&'static T> {
 impl Tasks {
     pub fn new(link: Link) -> Tasks {
         let items = Items { payload: Vec::new(), is_single: false, at: 0, left: 0, seq: 0 };
-        Tasks { link, items, encoded: Encoded::default(), contexts: HashMap::new(), context: 0, state: None }
+        Tasks { link, items, encoded: Vec::new(), contexts: HashMap::new(), context: 0, state: None }
     }
 
     /// What the initializer returned.
@@ -235,23 +195,37 @@ impl Tasks {
 
     /// Runs the items of the frame, one by one, and publishes their results, which `f` puts into what it gets.
     #[inline]
-    fn run_each(&mut self, mut f: impl FnMut(&mut Tasks, Item, &mut Encoded) -> Result<(), Fault>) {
+    fn run_each(&mut self, mut f: impl FnMut(&mut Tasks, Item, &mut Vec<u8>) -> Result<(), Fault>) {
         let mut encoded = std::mem::take(&mut self.encoded);
-        while let Some(item) = self.begin() {
-            encoded.clear();
-            let fault = match catch_unwind(AssertUnwindSafe(|| f(self, item, &mut encoded))) {
-                Ok(Ok(())) => None,
-                Ok(Err(fault)) => Some(fault),
-                Err(payload) => Some(describe_panic(payload.as_ref())),
-            };
-            let mut kind = RecordKind::Done;
-            if let Some(fault) = fault {
-                encoded.set_fault(fault);
-                kind = RecordKind::Fault;
+        // Once for all items, and once more after each that panics.
+        while self.items.left > 0 {
+            let caught = catch_unwind(AssertUnwindSafe(|| {
+                while let Some(item) = self.begin() {
+                    recycle(&mut encoded);
+                    match f(self, item, &mut encoded) {
+                        Ok(()) => self.link.publish(RecordKind::Done, &encoded, self.items.left == 0),
+                        Err(fault) => self.publish_fault(fault),
+                    }
+                }
+            }));
+            match caught {
+                Ok(()) => break,
+                Err(payload) => self.publish_fault(describe_panic(payload.as_ref())),
             }
-            self.link.publish(kind, &mut encoded, self.items.left == 0);
         }
         self.encoded = encoded;
+    }
+
+    #[cold]
+    fn publish_fault(&mut self, fault: Fault) {
+        self.publish_failure(RecordKind::Fault, fault);
+    }
+
+    fn publish_failure(&mut self, kind: RecordKind, fault: Fault) {
+        let mut encoded = Vec::new();
+        // Four strings at most; postcard cannot fail on them.
+        let _ = wire::encode(fault, &mut encoded);
+        self.link.publish(kind, &encoded, self.items.left == 0);
     }
 
     fn context<C: DeserializeOwned + 'static>(&mut self) -> Result<Arc<dyn Any>, Fault> {
@@ -282,7 +256,7 @@ impl<A: DeserializeOwned + 'static, R: Serialize + 'static> Shim<Plain<A, R>> fo
     fn run(function: Plain<A, R>, tasks: &mut Tasks) {
         tasks.run_each(|tasks, item, out| {
             let result = (function.0)(tasks.argument(item)?);
-            out.set(result)
+            wire::encode(result, out).map_err(Fault::BadResult)
         });
     }
 }
@@ -298,7 +272,7 @@ where
     type Context = Tasks;
     fn run(function: Plain<A, Result<R, E>>, tasks: &mut Tasks) {
         tasks.run_each(|tasks, item, out| match (function.0)(tasks.argument(item)?) {
-            Ok(result) => out.set(result),
+            Ok(result) => wire::encode(result, out).map_err(Fault::BadResult),
             Err(error) => Err(Fault::Failed(format!("{error:#}"))),
         });
     }
@@ -318,7 +292,7 @@ where
                 return Err(Fault::BadArgument("its context has another type".to_string()));
             };
             let result = (function.0)(context, tasks.argument(item)?);
-            out.set(result)
+            wire::encode(result, out).map_err(Fault::BadResult)
         });
     }
 }
@@ -341,8 +315,16 @@ where
             Ok(Err(fault)) => fault,
             Err(payload) => describe_panic(payload.as_ref()),
         };
-        tasks.encoded.set_fault(fault);
-        tasks.link.publish(RecordKind::NotReady, &mut tasks.encoded, true);
+        tasks.publish_failure(RecordKind::NotReady, fault);
+    }
+}
+
+/// Empties a buffer of results; what a large one left is not kept.
+#[inline]
+fn recycle(encoded: &mut Vec<u8>) {
+    encoded.clear();
+    if encoded.capacity() > 1 << 20 {
+        *encoded = Vec::new();
     }
 }
 
@@ -382,34 +364,22 @@ pub(crate) struct LaneLink {
     lane: Arc<Lane>,
     bell: Arc<PoolBell>,
     results: Producer,
+    /// The head of a long record; kept to reuse its memory.
+    head: Vec<u8>,
     /// Bytes published since the pool was last woken.
     unannounced: usize,
 }
 
 impl LaneLink {
     #[inline]
-    fn publish(&mut self, kind: RecordKind, encoded: &mut Encoded, is_last: bool) {
-        let header = kind.header(encoded.payload().len());
-        if header < 0x80 && encoded.own.is_none() {
-            encoded.behind_head[0] = header as u8;
-            self.append(&encoded.behind_head);
-        } else {
-            let mut bytes = [0u8; 10];
-            let len = put_header(header, &mut bytes);
-            self.append(&bytes[..len]);
-            self.append(encoded.payload());
+    fn publish(&mut self, kind: RecordKind, payload: &[u8], is_last: bool) {
+        let header = kind.header(payload.len());
+        self.unannounced += payload.len() + 1;
+        if header >= 0x80 || !self.results.put_short(&self.lane.memory, header as u8, payload) {
+            self.stream(header, payload);
         }
         if is_last || self.unannounced > RESULTS.capacity / 2 {
             self.flush();
-        }
-    }
-
-    #[inline]
-    fn append(&mut self, bytes: &[u8]) {
-        let memory = &self.lane.memory;
-        self.unannounced += bytes.len();
-        if !self.results.put_short(memory, bytes) {
-            self.stream(bytes);
         }
     }
 
@@ -419,56 +389,48 @@ impl LaneLink {
     }
 }
 
-#[inline]
-fn put_header(mut number: u64, out: &mut [u8; 10]) -> usize {
-    let mut at = 0;
-    while number >= 0x80 {
-        out[at] = number as u8 | 0x80;
-        number >>= 7;
-        at += 1;
-    }
-    out[at] = number as u8;
-    at + 1
-}
-
 impl LaneLink {
-    /// Publishes bytes piece by piece, as room comes.
-    fn stream(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            let room = self.wait_for_room();
-            let (now, later) = bytes.split_at(bytes.len().min(room));
+    /// Publishes a record piece by piece, as room comes.
+    fn stream(&mut self, header: u64, payload: &[u8]) {
+        self.head.clear();
+        wire::put_varint(header, &mut self.head);
+        let room = self.wait_for_room(self.head.len()) - self.head.len();
+        let (mut now, mut later) = payload.split_at(payload.len().min(room));
+        self.results.stage(&self.lane.memory, &self.head);
+        loop {
             self.results.stage(&self.lane.memory, now);
             self.results.publish(&self.lane.memory);
+            if later.is_empty() {
+                return;
+            }
             self.bell.ring();
-            bytes = later;
+            let room = self.wait_for_room(1);
+            (now, later) = later.split_at(later.len().min(room));
         }
     }
 
-    fn wait_for_room(&mut self) -> usize {
-        let memory = &self.lane.memory;
+    /// Waits until there is room for `least` bytes or more.
+    fn wait_for_room(&mut self, least: usize) -> usize {
         loop {
-            if let Some(room) = room_or_exit(self.results.room(memory, RESULTS.capacity / 4)) {
+            let room = self.room();
+            if room >= least {
                 return room;
             }
-            let seen = WORKER_BELL.prepare(memory, mode::FUTEX);
-            let room = room_or_exit(self.results.room(memory, RESULTS.capacity / 4));
-            if room.is_none() {
-                WORKER_BELL.sleep(memory, seen, None);
+            let seen = WORKER_BELL.prepare(&self.lane.memory, mode::FUTEX);
+            let room = self.room();
+            if room < least {
+                WORKER_BELL.sleep(&self.lane.memory, seen, None);
             }
-            WORKER_BELL.awake(memory);
-            if let Some(room) = room {
-                return room;
-            }
+            WORKER_BELL.awake(&self.lane.memory);
         }
     }
-}
 
-/// Some room, or None for none. A program that breaks the protocol has lost its worker.
-fn room_or_exit(room: Result<usize, Corrupt>) -> Option<usize> {
-    match room {
-        Ok(0) => None,
-        Ok(room) => Some(room),
-        Err(Corrupt) => std::process::exit(125),
+    fn room(&mut self) -> usize {
+        match self.results.room(&self.lane.memory, RESULTS.capacity / 4) {
+            Ok(room) => room,
+            // A program that breaks the protocol has lost its worker.
+            Err(Corrupt) => std::process::exit(125),
+        }
     }
 }
 
@@ -483,7 +445,8 @@ pub(crate) fn work([lane, pool, event, stderr]: [OwnedFd; 4]) -> io::Result<i32>
     drop((lane, pool, stderr));
     catch_panics();
     let results = Producer::new(RESULTS);
-    let link = LaneLink { lane: Arc::clone(&shared), bell: Arc::clone(&bell), results, unannounced: 0 };
+    let link =
+        LaneLink { lane: Arc::clone(&shared), bell: Arc::clone(&bell), results, head: Vec::new(), unannounced: 0 };
     let mut tasks = Tasks::new(Link::Lane(link));
     let mut inbox = Inbox { lane: Arc::clone(&shared), bell, ring: Consumer::new(TASKS) };
     loop {
