@@ -43,6 +43,7 @@ pub fn run(scale: Scale) -> anyhow::Result<()> {
         let arguments = [word.to_string(), size.to_string(), more.to_string()];
         for _ in 0..rounds {
             let measured = [by_pool(what, size, more)?, by_socket(what, size, more)?];
+            touch_memory(size);
             let python = python::run(python::LARGE, &arguments)?;
             first.add(measured[0].0, measured[1].0, python[0]);
             warm.add(measured[0].1, measured[1].1, python[1]);
@@ -75,6 +76,7 @@ impl Peers {
 
 /// Times of the first call of a fresh pool, and the median of `more` that follow.
 fn by_pool(what: What, size: u64, more: usize) -> anyhow::Result<(f64, f64)> {
+    touch_memory(size);
     let pool = Pool::builder().workers(1).build()?;
     warm_up(&pool)?;
     first_and_warm(more, || match what {
@@ -94,6 +96,7 @@ fn by_pool(what: What, size: u64, more: usize) -> anyhow::Result<(f64, f64)> {
 }
 
 fn by_socket(what: What, size: u64, more: usize) -> anyhow::Result<(f64, f64)> {
+    touch_memory(size);
     let mut worker = SocketWorker::start()?;
     worker.call(Op::Increment, &[0; 8])?;
     let argument = ones(size);
@@ -110,6 +113,16 @@ fn by_socket(what: What, size: u64, more: usize) -> anyhow::Result<(f64, f64)> {
             Ok(seconds)
         }
     })
+}
+
+/// Uses as much memory as a contender will, in small pages and in huge ones, so that none of them is the one for whom a
+/// virtual machine's host has to find it.
+fn touch_memory(size: u64) {
+    std::hint::black_box(ones(4 * size));
+    let mut huge = Vec::with_capacity(4 * size as usize);
+    procession_os::advise_huge_pages(&mut huge);
+    huge.resize(huge.capacity(), 1);
+    std::hint::black_box(huge);
 }
 
 fn first_and_warm(more: usize, mut call: impl FnMut() -> anyhow::Result<f64>) -> anyhow::Result<(f64, f64)> {

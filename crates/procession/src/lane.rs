@@ -15,6 +15,9 @@ const MAGIC: u64 = u64::from_le_bytes(*b"procLANE");
 /// Bytes of each of the two rings of a lane.
 pub(crate) const RING_CAPACITY: usize = 256 * 1024;
 
+/// Large payloads are copied this much at a time, so that one side copies in while the other copies out.
+pub(crate) const PIECE: usize = RING_CAPACITY / 8;
+
 const AT_MAGIC: usize = 0;
 const AT_VERSION: usize = 8;
 const AT_IMAGE: usize = 16;

@@ -13,7 +13,7 @@ use procession_os::{Call, Notifier, Plain, Segment, Shim, WithContext};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::lane::{Claim, Lane, POOL_BELL, RESULTS, TASKS, WORKER_BELL};
+use crate::lane::{Claim, Lane, PIECE, POOL_BELL, RESULTS, TASKS, WORKER_BELL};
 use crate::ring::{Consumer, Corrupt, Producer, mode};
 use crate::wire::{self, Bytes, FRAME_HEADER, Fault, Frame, FrameKind, RecordKind};
 
@@ -395,7 +395,7 @@ impl LaneLink {
         self.head.clear();
         wire::put_varint(header, &mut self.head);
         let room = self.wait_for_room(self.head.len()) - self.head.len();
-        let (mut now, mut later) = payload.split_at(payload.len().min(room));
+        let (mut now, mut later) = payload.split_at(payload.len().min(room).min(PIECE));
         self.results.stage(&self.lane.memory, &self.head);
         loop {
             self.results.stage(&self.lane.memory, now);
@@ -405,7 +405,7 @@ impl LaneLink {
             }
             self.bell.ring();
             let room = self.wait_for_room(1);
-            (now, later) = later.split_at(later.len().min(room));
+            (now, later) = later.split_at(later.len().min(room).min(PIECE));
         }
     }
 
@@ -518,7 +518,7 @@ impl Inbox {
                 }
                 WORKER_BELL.awake(memory);
             }
-            let now = available.min(left);
+            let now = available.min(left).min(PIECE);
             self.ring.take(memory, now, out);
             left -= now;
             if now > 0 && self.lane.wants_room() {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use procession_os::Segment;
 
 use super::batch::Chunk;
-use crate::lane::{Lane, RESULTS, TASKS, WORKER_BELL};
+use crate::lane::{Lane, PIECE, RESULTS, TASKS, WORKER_BELL};
 use crate::ring::{Consumer, Corrupt, Producer};
 use crate::wire::{self, FRAME_HEADER, Frame, FrameKind, RecordKind};
 
@@ -221,7 +221,7 @@ impl Slot {
                 None => &frame.header[frame.sent..],
                 Some(sent) => &frame.payload[frame.range.start + sent..frame.range.end],
             };
-            let now = bytes.len().min(room);
+            let now = bytes.len().min(room).min(PIECE);
             self.tasks.stage(memory, &bytes[..now]);
             self.tasks.publish(memory);
             WORKER_BELL.ring(memory);
@@ -315,7 +315,7 @@ impl Slot {
                 if available == 0 {
                     return Ok(None);
                 }
-                self.results.take(&self.lane.memory, available.min(left), &mut large.payload);
+                self.results.take(&self.lane.memory, available.min(left).min(PIECE), &mut large.payload);
                 WORKER_BELL.ring(&self.lane.memory);
                 continue;
             }
