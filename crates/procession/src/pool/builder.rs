@@ -36,7 +36,7 @@ impl PoolBuilder {
             retries: 0,
             backoff: Duration::from_millis(10),
             max_backoff: Duration::from_secs(5),
-            max_items: 1 << 16,
+            max_items: None,
             max_bytes: 64 << 20,
             restart_intensity: None,
             is_inline: false,
@@ -119,9 +119,9 @@ impl PoolBuilder {
     }
 
     /// How many items a call may have pulled whose outcome the caller has not got, and how many encoded bytes may be on
-    /// their way (at least one item may, whatever its size). Default: 65,536 items, 64 MiB.
+    /// their way (at least one item may, whatever its size). Default: 8,192 items for each worker, 64 MiB.
     pub fn max_in_flight(mut self, items: usize, bytes: usize) -> Self {
-        (self.settings.max_items, self.settings.max_bytes) = (items.max(1), bytes.max(1));
+        (self.settings.max_items, self.settings.max_bytes) = (Some(items.max(1)), bytes.max(1));
         self
     }
 

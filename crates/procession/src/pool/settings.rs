@@ -17,10 +17,19 @@ pub(crate) struct Settings {
     pub retries: u32,
     pub backoff: Duration,
     pub max_backoff: Duration,
-    pub max_items: usize,
+    pub max_items: Option<usize>,
     pub max_bytes: usize,
     pub restart_intensity: Option<(u32, Duration)>,
     pub is_inline: bool,
+}
+
+/// Items in flight for each worker, unless said otherwise: two full chunks of numbers.
+const ITEMS_A_WORKER: usize = 8192;
+
+impl Settings {
+    pub fn max_items(&self) -> usize {
+        self.max_items.unwrap_or(self.workers.saturating_mul(ITEMS_A_WORKER))
+    }
 }
 
 #[derive(Debug, Clone)]

@@ -329,7 +329,7 @@ impl Slot {
             if available == 0 {
                 return Ok(None);
             }
-            self.results.take(&self.lane.memory, available, &mut self.incoming.bytes);
+            self.results.take(&self.lane.memory, available.min(PIECE), &mut self.incoming.bytes);
             WORKER_BELL.ring(&self.lane.memory);
         }
     }

@@ -1,6 +1,7 @@
 //! The calls with many items: they pull items while there is room, hand them to the pool in chunks, and give the outcomes
 //! back in order or as they come.
 
+use std::collections::VecDeque;
 use std::iter::Fuse;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -20,9 +21,9 @@ use crate::{Error, ErrorKind, Failure, FailureKind, wire};
 /// How long a chunk should keep a worker busy.
 const CHUNK_TIME: Duration = Duration::from_millis(4);
 /// Encoded size of a chunk: a part of a lane's ring, so that a worker can have two.
-const CHUNK_BYTES: usize = 64 * 1024;
+const CHUNK_BYTES: usize = 32 * 1024;
 /// From this size on an item travels alone, without being copied.
-const SINGLE_BYTES: usize = 32 * 1024;
+const SINGLE_BYTES: usize = 16 * 1024;
 /// How much larger than the last one a chunk may be.
 const GROWTH: usize = 8;
 
@@ -51,8 +52,9 @@ pub(crate) struct Feed<I: Iterator, R> {
     is_exhausted: bool,
     /// The last items pulled.
     chunk: Growing,
-    /// Size of the last chunk.
-    last_bytes: usize,
+    /// The memory of chunks on their way, oldest first: it serves again once nobody else needs it, which keeps the
+    /// program's size even.
+    payloads: VecDeque<Arc<Vec<u8>>>,
     result: PhantomData<fn() -> R>,
 }
 
@@ -102,7 +104,7 @@ where
             deadline: options.timeout.and_then(|t| Instant::now().checked_add(t)),
             is_exhausted: false,
             chunk: Growing::default(),
-            last_bytes: 0,
+            payloads: VecDeque::new(),
             result: PhantomData,
         }
     }
@@ -141,7 +143,7 @@ where
     fn wants_more(&self, held: usize, core: &Core) -> bool {
         let settings = &self.shared.settings;
         let in_flight = self.pulled - self.received + held;
-        if matches!(core.stage, Stage::Ending | Stage::Broken(_)) || in_flight >= settings.max_items {
+        if matches!(core.stage, Stage::Ending | Stage::Broken(_)) || in_flight >= settings.max_items() {
             return false;
         }
         if self.shared.inline.is_some() {
@@ -156,10 +158,12 @@ where
     /// Pulls items into one chunk and hands it over. Should the iterator panic then what was pulled is still there for
     /// the next chunk.
     fn pull(&mut self, held: usize) {
-        let allowed = self.shared.settings.max_items - (self.pulled - self.received + held);
+        let allowed = self.shared.settings.max_items() - (self.pulled - self.received + held);
         let want = self.chunk_len().min(allowed + self.chunk.count as usize);
         self.chunk.undo();
-        self.chunk.payload.reserve(self.last_bytes);
+        if self.chunk.count == 0 {
+            self.chunk.payload = self.spare_payload();
+        }
         while (self.chunk.count as usize) < want && self.chunk.payload.len() < CHUNK_BYTES {
             let Some(item) = self.items.next() else {
                 self.is_exhausted = true;
@@ -172,7 +176,7 @@ where
                     let index = self.pulled;
                     self.pulled += 1;
                     self.last_chunk = 1;
-                    return self.submit(index, 1, single, true);
+                    return self.submit(index, 1, Arc::new(single), true);
                 }
                 Err(message) => {
                     // This item ends the chunk, for a chunk's items are numbered without gaps.
@@ -192,17 +196,28 @@ where
     fn submit_chunk(&mut self) {
         self.chunk.undo();
         let Growing { payload, count, .. } = std::mem::take(&mut self.chunk);
-        self.last_bytes = payload.len();
+        let payload = Arc::new(payload);
+        if payload.capacity() > 0 {
+            self.payloads.push_back(Arc::clone(&payload));
+        }
         self.submit(self.pulled - count as usize, count, payload, false);
     }
 
-    fn submit(&self, first: usize, count: u32, payload: Vec<u8>, is_single: bool) {
+    fn submit(&self, first: usize, count: u32, payload: Arc<Vec<u8>>, is_single: bool) {
         if count > 0 {
             let range = 0..payload.len();
             let batch = Arc::clone(&self.batch);
-            let payload = Arc::new(payload);
             self.shared.submit(Chunk { batch, first, count, attempts: 0, is_single, payload, range });
         }
+    }
+
+    /// Memory for a chunk: that of the oldest one, if it is done.
+    fn spare_payload(&mut self) -> Vec<u8> {
+        let is_done = self.payloads.front().is_some_and(|oldest| Arc::strong_count(oldest) == 1);
+        let oldest = if is_done { self.payloads.pop_front() } else { None };
+        let mut payload = oldest.and_then(Arc::into_inner).unwrap_or_default();
+        payload.clear();
+        payload
     }
 
     /// Pulls no more; waits for what was pulled.
@@ -226,7 +241,7 @@ where
         let left = most.unwrap_or(least.max(usize::MAX / 2));
         let by_rest = left.div_ceil(2 * settings.workers);
         let by_recycling = settings.max_tasks_per_worker.map_or(usize::MAX, |max| max as usize);
-        by_time.min(by_growth).min(by_rest).min(by_recycling).min(settings.max_items).clamp(1, 1 << 16)
+        by_time.min(by_growth).min(by_rest).min(by_recycling).min(settings.max_items()).clamp(1, 1 << 16)
     }
 
     /// Runs everything and returns the results in order.
