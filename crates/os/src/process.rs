@@ -297,7 +297,7 @@ pub fn is_privileged() -> bool {
 }
 
 /// Makes this process the one that orphans below it are given to (prctl(2), PR_SET_CHILD_SUBREAPER), and deaf to
-/// the signals that ask programs to end: it ends with the program that it serves.
+/// the signals that ask programs to end: it ends with the program that it serves. Listings show it as `supervisor`.
 ///
 /// # Errors
 /// Those of prctl(2).
@@ -309,6 +309,7 @@ pub fn become_supervisor() -> io::Result<()> {
     // A program that was started with it ignored passes that on, and children that end then leave nothing to wait for.
     // SAFETY: SIG_DFL installs no code.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+    let _ = rustix::thread::set_name(c"supervisor");
     Ok(rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?)
 }
 

@@ -20,6 +20,8 @@ use crate::{Error, ErrorKind, Failure, FailureKind, wire};
 
 /// How long a chunk should keep a worker busy.
 const CHUNK_TIME: Duration = Duration::from_millis(4);
+/// How long pulling the items of a chunk may take: workers wait for it.
+const PULL_TIME: Duration = Duration::from_micros(500);
 /// Encoded size of a chunk: a part of a lane's ring, so that a worker can have two.
 const CHUNK_BYTES: usize = 32 * 1024;
 /// From this size on an item travels alone, without being copied.
@@ -164,7 +166,11 @@ where
         if self.chunk.count == 0 {
             self.chunk.payload = self.spare_payload();
         }
+        let start = Instant::now();
         while (self.chunk.count as usize) < want && self.chunk.payload.len() < CHUNK_BYTES {
+            if is_worth_a_look(self.chunk.count) && start.elapsed() > PULL_TIME {
+                break;
+            }
             let Some(item) = self.items.next() else {
                 self.is_exhausted = true;
                 break;
@@ -261,6 +267,11 @@ where
         }
         results.finish()
     }
+}
+
+/// Whether to look at the clock after so many items: soon, for an iterator may be slow, but not for each.
+fn is_worth_a_look(count: u32) -> bool {
+    count.is_power_of_two() || count > 0 && count.is_multiple_of(64)
 }
 
 impl<I: Iterator, R> Feed<I, R> {
