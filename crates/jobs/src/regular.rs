@@ -1,9 +1,11 @@
 //! Reads regular files in as few calls to the kernel as there can be: with thousands of small ones they are what counts.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::io::retry_on_intr;
 
 use crate::decode::HEAD_BYTES;
 
@@ -23,15 +25,13 @@ impl Regular {
     /// # Errors
     /// When it cannot be opened, or is not a regular file: opening a fifo would wait for a writer for ever.
     pub fn open(path: &Path) -> io::Result<Regular> {
-        let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-        let metadata = file.metadata()?;
-        let kind = metadata.file_type();
-        if kind.is_file() {
-            Ok(Regular { file, bytes: metadata.len(), at: 0, is_at_end: false })
-        } else if kind.is_dir() {
-            Err(io::ErrorKind::IsADirectory.into())
-        } else {
-            Err(io::Error::other("not a regular file"))
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let file = File::from(retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty()))?);
+        let stat = rustix::fs::fstat(&file)?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => Ok(Regular { file, bytes: stat.st_size as u64, at: 0, is_at_end: false }),
+            FileType::Directory => Err(io::ErrorKind::IsADirectory.into()),
+            _ => Err(io::Error::other("not a regular file")),
         }
     }
 

@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use globset::{Candidate, GlobBuilder, GlobSet, GlobSetBuilder};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
+use rustix::io::retry_on_intr;
 
 use crate::PlanError;
 
@@ -147,20 +149,20 @@ impl Iterator for Walk {
                 continue;
             };
             let path = folder.path.join(&entry.name);
-            match entry.kind {
-                EntryKind::Folder => match self.enter(path) {
+            if entry.is_folder {
+                folder.close();
+                match self.enter(path) {
                     Some(found) => return Some(found),
                     None => continue,
-                },
-                EntryKind::Unknown(cause) => return Some(self.problem(path, cause)),
-                EntryKind::File => match fs::symlink_metadata(&path) {
-                    Ok(meta) if meta.is_file() => {
-                        return Some(Found::File { input: self.number(), path: path.into(), len: meta.len() });
-                    }
-                    // Replaced by something else since the folder was read: no file any more.
-                    Ok(_) => continue,
-                    Err(cause) => return Some(self.problem(path, cause)),
-                },
+                }
+            }
+            match folder.look_up(&entry.name, &path) {
+                Ok(stat) if FileType::from_raw_mode(stat.st_mode).is_file() => {
+                    return Some(Found::File { input: self.number(), path: path.into(), len: stat.st_size as u64 });
+                }
+                // Replaced by something else since the folder was read: no file any more.
+                Ok(_) => continue,
+                Err(cause) => return Some(self.problem(path, cause)),
             }
         }
     }
@@ -226,6 +228,8 @@ fn is_own_descriptor(path: &Path) -> bool {
 #[derive(Debug)]
 struct Folder {
     path: PathBuf,
+    /// The open folder, until the walk goes deeper: names are looked up in it faster than by their path.
+    open: Option<Dir>,
     entries: std::vec::IntoIter<Entry>,
     /// Why reading it ended early; told after the entries that were read.
     cut_short: Option<io::Error>,
@@ -234,47 +238,67 @@ struct Folder {
 #[derive(Debug)]
 struct Entry {
     name: OsString,
-    kind: EntryKind,
-}
-
-#[derive(Debug)]
-enum EntryKind {
-    File,
-    Folder,
-    Unknown(io::Error),
+    is_folder: bool,
 }
 
 impl Folder {
     /// Reads the names in a folder, sorted. Sizes are looked up later, one by one, so that the first file of a folder
-    /// need not wait for the last; no descriptor stays open, so depth costs none.
+    /// need not wait for the last.
     fn read(path: PathBuf, filter: &Filter, root_len: usize) -> Result<Folder, (PathBuf, io::Error)> {
-        let reader = match fs::read_dir(&path) {
-            Ok(reader) => reader,
-            Err(cause) => return Err((path, cause)),
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let mut open = match retry_on_intr(|| rustix::fs::open(&path, flags, Mode::empty())).and_then(Dir::new) {
+            Ok(open) => open,
+            Err(cause) => return Err((path, cause.into())),
         };
         let below = below_root(&path, root_len);
         let mut entries = Vec::new();
         let mut cut_short = None;
-        for entry in reader {
+        while let Some(entry) = open.read() {
             let entry = match entry {
                 Ok(entry) => entry,
                 Err(cause) => {
-                    cut_short = Some(cause);
+                    cut_short = Some(cause.into());
                     break;
                 }
             };
-            let name = entry.file_name();
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
+            if name == "." || name == ".." {
+                continue;
+            }
             let kind = match entry.file_type() {
-                Ok(kind) if kind.is_dir() && filter.takes_folder(below, &name) => EntryKind::Folder,
-                Ok(kind) if kind.is_file() && filter.takes_file(below, &name) => EntryKind::File,
-                Ok(_) => continue,
-                Err(cause) => EntryKind::Unknown(cause),
+                // Not every file system tells.
+                FileType::Unknown => kind_of(&path.join(name)),
+                kind => kind,
             };
-            entries.push(Entry { name, kind });
+            let is_folder = match kind {
+                FileType::Directory if filter.takes_folder(below, name) => true,
+                // One of unknown kind is a problem, or not, once it is looked up.
+                FileType::RegularFile | FileType::Unknown if filter.takes_file(below, name) => false,
+                _ => continue,
+            };
+            entries.push(Entry { name: name.to_os_string(), is_folder });
         }
         entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        Ok(Folder { path, entries: entries.into_iter(), cut_short })
+        Ok(Folder { path, open: Some(open), entries: entries.into_iter(), cut_short })
     }
+
+    /// Keeps no descriptor while folders below it are walked, so depth costs none.
+    fn close(&mut self) {
+        self.open = None;
+    }
+
+    /// What `name` in this folder is, whose path is `path`.
+    fn look_up(&self, name: &OsStr, path: &Path) -> io::Result<Stat> {
+        let stat = match self.open.as_ref().map(Dir::fd) {
+            Some(Ok(folder)) => rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW),
+            _ => rustix::fs::lstat(path),
+        };
+        Ok(stat?)
+    }
+}
+
+fn kind_of(path: &Path) -> FileType {
+    rustix::fs::lstat(path).map_or(FileType::Unknown, |stat| FileType::from_raw_mode(stat.st_mode))
 }
 
 /// The part of `path` below the named folder, whose path is `root_len` long.
