@@ -29,7 +29,7 @@ const AHEAD: Duration = Duration::from_millis(4);
 /// One more item may wait even if it takes this long.
 const AHEAD_ONE: Duration = Duration::from_millis(50);
 /// Frames that may wait in a lane.
-const AHEAD_FRAMES: usize = 256;
+const AHEAD_FRAMES: usize = 64;
 /// Work worth taking back from a worker to give it to an idle one.
 const WORTH_TAKING: Duration = Duration::from_micros(200);
 /// How often whoever waits looks by himself while several items travel in one chunk.
@@ -310,9 +310,9 @@ impl Core {
 
     /// The slot that should have the chunk next: an idle one, or else one whose worker will need it soonest.
     fn best_slot(&self, chunk: &Chunk) -> Option<usize> {
-        let mut best = None;
+        let (time, mut best) = (chunk.time(), None);
         for (at, slot) in self.slots.iter().enumerate() {
-            if !self.has_room(slot, chunk) {
+            if !self.has_room(slot, time) {
                 continue;
             }
             if slot.queue.is_empty() && slot.phase == Phase::Running {
@@ -326,30 +326,22 @@ impl Core {
         best.map(|(at, _)| at)
     }
 
-    fn has_room(&self, slot: &Slot, chunk: &Chunk) -> bool {
+    /// Whether a worker should have something more, that takes so long.
+    fn has_room(&self, slot: &Slot, time: Option<Duration>) -> bool {
         if !matches!(slot.phase, Phase::Running | Phase::Starting) || slot.is_sending() {
             return false;
         }
         match slot.queue.len() {
             0 => true,
             _ if slot.phase == Phase::Starting || slot.lane.claimed().1 => false,
-            1 => slot.time_left().is_some_and(|left| left < AHEAD_ONE) && chunk.time().is_some_and(|t| t < AHEAD_ONE),
+            1 => slot.time_left().is_some_and(|left| left < AHEAD_ONE) && time.is_some_and(|t| t < AHEAD_ONE),
             n => n < AHEAD_FRAMES && slot.time_left().is_some_and(|left| left < AHEAD),
         }
     }
 
     /// How many more chunks of a batch could be given out at once.
     pub fn appetite(&self, pace: Option<Duration>) -> usize {
-        let takers = |slot: &&Slot| {
-            matches!(slot.phase, Phase::Running | Phase::Starting)
-                && !slot.is_sending()
-                && (slot.queue.is_empty()
-                    || slot.queue.len() == 1
-                        && slot.phase == Phase::Running
-                        && pace.is_some_and(|p| p < AHEAD_ONE)
-                        && slot.time_left().is_some_and(|left| left < AHEAD_ONE))
-        };
-        self.slots.iter().filter(takers).count().saturating_sub(self.pending.len())
+        self.slots.iter().filter(|slot| self.has_room(slot, pace)).count().saturating_sub(self.pending.len())
     }
 
     /// Takes work back from busy workers if others have nothing to do.
