@@ -24,23 +24,25 @@ const INPUT_GRACE: Duration = Duration::from_millis(500);
 
 /// Does what the command line says.
 pub fn run_command() -> ExitCode {
-    let workers = |common: &CommonArgs| {
-        common.workers.or_else(|| std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1)
-    };
     match Command::parse().job {
         JobCommand::Logs(JobArgs { own, common }) => {
             let counts_all = common.format != Format::Table;
-            let job = LogsJob::new(own).map(|job| {
-                let job = job.workers(workers(&common));
-                if counts_all { job.count_lines(true) } else { job }
-            });
-            run(job, &common)
+            let workers = workers(&common);
+            let job = LogsJob::new(own, workers).map(|job| if counts_all { job.count_lines(true) } else { job });
+            run(job, &common, workers)
         }
-        JobCommand::Hash(JobArgs { own, common }) => run(Ok(Hash::new(own, workers(&common))), &common),
+        JobCommand::Hash(JobArgs { own, common }) => {
+            let workers = workers(&common);
+            run(Ok(Hash::new(own, workers)), &common, workers)
+        }
     }
 }
 
-fn run<J: Job>(job: Result<J, PlanError>, common: &CommonArgs) -> ExitCode {
+fn workers(common: &CommonArgs) -> usize {
+    common.workers.or_else(|| std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1)
+}
+
+fn run<J: Job>(job: Result<J, PlanError>, common: &CommonArgs, workers: usize) -> ExitCode {
     let log = Log::new(J::NAME, common);
     let bad_usage = |error: &dyn std::fmt::Display| {
         log.error(error);
@@ -65,12 +67,7 @@ fn run<J: Job>(job: Result<J, PlanError>, common: &CommonArgs) -> ExitCode {
         log.error(&format!("failed to watch for Ctrl-C: {error}"));
     }
     let mut progress = Progress::new(common.progress, &log);
-    let options = Options {
-        workers: common.workers,
-        timeout: common.timeout,
-        retries: common.retries,
-        fail_fast: common.fail_fast,
-    };
+    let options = Options { workers, timeout: common.timeout, retries: common.retries, fail_fast: common.fail_fast };
     let finished = procession_jobs::run(job, &options, &interrupt, &mut progress);
     progress.finish();
     match finished {

@@ -13,10 +13,10 @@ use procession::{Failure, FailureKind, Pool};
 use crate::{Item, Job, PlanError, Planned, Report, TaskError};
 
 /// What every job lets its user decide.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Options {
-    /// Worker processes. Default: the CPUs that this process may use.
-    pub workers: Option<usize>,
+    /// Worker processes.
+    pub workers: usize,
     /// How long one task may run.
     pub timeout: Option<Duration>,
     /// How often a task is tried again whose worker crashed or ran out of time.
@@ -266,10 +266,7 @@ pub fn run<J: Job>(
 }
 
 fn build_pool(name: &str, options: &Options) -> Result<Pool, procession::Error> {
-    let mut builder = Pool::builder().name(name).retries(options.retries);
-    if let Some(workers) = options.workers {
-        builder = builder.workers(workers);
-    }
+    let mut builder = Pool::builder().name(name).workers(options.workers).retries(options.retries);
     if let Some(timeout) = options.timeout {
         builder = builder.timeout(timeout);
     }

@@ -19,9 +19,6 @@ mod totals;
 #[cfg(test)]
 mod tests;
 
-use std::num::NonZero;
-use std::thread;
-
 use crate::walk::Filter;
 use crate::{Item, Job, Plan, PlanError, Report, TaskError};
 
@@ -45,28 +42,21 @@ pub struct LogsJob {
 }
 
 impl LogsJob {
-    /// A job for as many workers as this process may use CPUs, which counts all lines unless `--count-only`.
+    /// A job that cuts huge files into parts for `workers` workers, and counts all lines unless `--count-only`.
     ///
     /// # Errors
     /// When a pattern or a glob is malformed, or two patterns have the same name.
-    pub fn new(args: LogsArgs) -> Result<LogsJob, PlanError> {
+    pub fn new(args: LogsArgs, workers: usize) -> Result<LogsJob, PlanError> {
         let context = LogsContext::new(pattern::parse_all(&args.matches)?, !args.count_only, args.show.unwrap_or(0));
         context.check()?;
         Ok(LogsJob {
             filter: Filter::new(&args.walk)?,
-            workers: thread::available_parallelism().map_or(1, NonZero::get),
+            workers: workers.max(1),
             totals: Totals::new(context.patterns.len(), args.show.unwrap_or(0)),
             context,
             args,
             spool: None,
         })
-    }
-
-    /// Cuts huge files into parts for `workers` workers.
-    #[must_use]
-    pub fn workers(mut self, workers: usize) -> LogsJob {
-        self.workers = workers.max(1);
-        self
     }
 
     /// Counts all lines too, whatever `--count-only` says, for reports that always have that number.

@@ -25,8 +25,12 @@ struct Cli {
 
 /// The job for a command line.
 fn job(args: &[&OsStr]) -> Result<LogsJob, PlanError> {
+    job_for(2, args)
+}
+
+fn job_for(workers: usize, args: &[&OsStr]) -> Result<LogsJob, PlanError> {
     let cli = Cli::try_parse_from(std::iter::once(OsStr::new("logs")).chain(args.iter().copied())).unwrap();
-    LogsJob::new(cli.logs)
+    LogsJob::new(cli.logs, workers)
 }
 
 /// Runs a job: its result, and the failures.
@@ -174,7 +178,7 @@ fn a_split_file_counts_as_if_whole() {
     text.extend(b"ERROR without an end");
     let path = file(&folder, "big.log", &text);
     let args = ["-e", "ERROR|WARN", "-e", "no=x{140}", "--show", "2"].map(OsStr::new);
-    let mut split = job(&[&args[..], &[path.as_os_str()]].concat()).unwrap().workers(4);
+    let mut split = job_for(4, &[&args[..], &[path.as_os_str()]].concat()).unwrap();
     assert_eq!(split.plan().unwrap().tasks.count(), 5);
     let (report, failures) = drive(split);
     assert_eq!(failures, Vec::<String>::new());
@@ -459,7 +463,7 @@ fn speed() {
         let mut count = 0;
         for _ in 0..5 {
             let job =
-                job(&["--count-only".as_ref(), "-e".as_ref(), format!("={regex}").as_ref(), &path]).unwrap().workers(1);
+                job_for(1, &["--count-only".as_ref(), "-e".as_ref(), format!("={regex}").as_ref(), &path]).unwrap();
             let begin = std::time::Instant::now();
             let (report, _) = drive(job);
             best = best.min(begin.elapsed().as_secs_f64());

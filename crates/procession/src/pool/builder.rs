@@ -19,6 +19,7 @@ const ENDLESS: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 #[derive(Debug)]
 pub struct PoolBuilder {
     settings: Settings,
+    workers: Option<usize>,
     /// What was wrong with a setting; told by [`PoolBuilder::build`].
     problem: Option<Error>,
 }
@@ -26,7 +27,7 @@ pub struct PoolBuilder {
 impl PoolBuilder {
     pub(crate) fn new() -> PoolBuilder {
         let settings = Settings {
-            workers: std::thread::available_parallelism().map_or(1, usize::from),
+            workers: 1,
             name: "pool".to_string(),
             method: StartMethod::default(),
             initializer: None,
@@ -41,12 +42,12 @@ impl PoolBuilder {
             restart_intensity: None,
             is_inline: false,
         };
-        PoolBuilder { settings, problem: None }
+        PoolBuilder { settings, workers: None, problem: None }
     }
 
     /// How many workers. Default: the CPUs that this process may use, by its affinity and its cgroup's quota. At least 1.
     pub fn workers(mut self, count: usize) -> Self {
-        self.settings.workers = count.max(1);
+        self.workers = Some(count.max(1));
         self
     }
 
@@ -144,7 +145,9 @@ impl PoolBuilder {
     /// # Errors
     /// [`ErrorKind::NotInitialized`] without [`init`](crate::init), [`ErrorKind::Start`] if there is no memory or there
     /// are no descriptors for it, [`ErrorKind::BadArgument`] or [`ErrorKind::OutsideImage`] for the initializer.
-    pub fn build(self) -> Result<Pool, Error> {
+    pub fn build(mut self) -> Result<Pool, Error> {
+        let cpus = || std::thread::available_parallelism().map_or(1, usize::from);
+        self.settings.workers = self.workers.unwrap_or_else(cpus);
         match self.problem {
             Some(problem) => Err(problem),
             None => Pool::start(self.settings),
