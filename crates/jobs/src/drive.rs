@@ -12,6 +12,9 @@ use procession::{Failure, FailureKind, Pool};
 
 use crate::{Item, Job, PlanError, Planned, Report, TaskError};
 
+/// About what the first worker takes to start.
+const START_TIME: Duration = Duration::from_millis(2);
+
 /// What every job lets its user decide.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -221,7 +224,8 @@ pub fn run<J: Job>(
     let pool = Arc::new(build_pool(J::NAME, options).map_err(DriveError::Pool)?);
     interrupt.watch(&pool, plan.scratch);
     let ledger = Rc::new(RefCell::new(Ledger::new(J::NAME, watch)));
-    let tasks = Pull { tasks: plan.tasks, ledger: Rc::clone(&ledger), interrupt, fail_fast: options.fail_fast };
+    let tasks = interrupt.pulling(|| look_ahead(plan.tasks));
+    let tasks = Pull { tasks, ledger: Rc::clone(&ledger), interrupt, fail_fast: options.fail_fast };
     let mut outcomes = pool.imap_unordered_with(job.context(), J::run, tasks).map_err(DriveError::Pool)?;
     loop {
         let outcome = outcomes.next();
@@ -263,6 +267,18 @@ pub fn run<J: Job>(
     summary.failures.sort_by_key(|failed| failed.task);
     take_stats(&mut summary, &pool);
     Ok(Finished { summary, report: job.report(), broken, pool })
+}
+
+/// Plans the first tasks while the workers start.
+fn look_ahead<T: 'static>(mut tasks: Box<dyn Iterator<Item = Planned<T>>>) -> Box<dyn Iterator<Item = Planned<T>>> {
+    let start = Instant::now();
+    let mut first = Vec::new();
+    while start.elapsed() < START_TIME
+        && let Some(planned) = tasks.next()
+    {
+        first.push(planned);
+    }
+    Box::new(first.into_iter().chain(tasks))
 }
 
 fn build_pool(name: &str, options: &Options) -> Result<Pool, procession::Error> {
