@@ -22,7 +22,8 @@ pub struct Channel(OwnedFd);
 /// What [`Channel::receive`] returned.
 #[derive(Debug)]
 pub enum Received {
-    /// A message, with its descriptors in the order they were sent.
+    /// A message, with its descriptors in the order they were sent: the first of them only, or none, if this process may
+    /// not have more.
     Message(Vec<u8>, Vec<OwnedFd>),
     /// Nothing is there yet.
     Empty,
@@ -107,7 +108,7 @@ impl Channel {
                 fds.extend(sent);
             }
         }
-        if got.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
+        if got.flags.contains(ReturnFlags::TRUNC) {
             return Err(io::ErrorKind::InvalidData.into());
         }
         if got.bytes == 0 && fds.is_empty() {

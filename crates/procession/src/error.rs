@@ -47,7 +47,7 @@ impl Error {
     }
 
     pub(crate) fn start(what: &str, source: io::Error) -> Error {
-        let message = format!("failed to start {what}: {source}");
+        let message = format!("failed to start {what}: {}", describe(&source));
         Error(Box::new(Inner { kind: ErrorKind::Start, message, failure: None, source: Some(source) }))
     }
 
@@ -77,6 +77,17 @@ impl Error {
     /// Whether the call, or the task that failed, ran out of time.
     pub fn is_timeout(&self) -> bool {
         self.0.kind == ErrorKind::Timeout || self.failure().is_some_and(Failure::is_timeout)
+    }
+}
+
+/// errno(3): this process may not have more descriptors.
+pub(crate) const EMFILE: i32 = 24;
+
+/// Why something could not be started, and what helps.
+pub(crate) fn describe(cause: &io::Error) -> String {
+    match cause.raw_os_error() {
+        Some(EMFILE) => format!("{cause}: raise the limit with `ulimit -n`, or have fewer workers"),
+        _ => cause.to_string(),
     }
 }
 

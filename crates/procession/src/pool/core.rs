@@ -19,7 +19,7 @@ use crate::outcome::Details;
 use crate::ring::{Corrupt, mode};
 use crate::supervisor::{self, End, Lease, Notice, Request, Role};
 use crate::wire::{self, Bytes, Fault, Frame, FrameKind};
-use crate::{Failure, FailureKind};
+use crate::{Failure, FailureKind, error};
 
 const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
@@ -36,6 +36,9 @@ const WORTH_TAKING: Duration = Duration::from_micros(200);
 pub(crate) const TICK: Duration = Duration::from_millis(5);
 /// Workers that may end before their first task, one after the other, before the pool gives up.
 const MAX_FAILED_STARTS: u32 = 5;
+
+/// How long to wait before another try to start a worker for which the system had no room, while there are others.
+const LACK_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long a worker may keep an item waiting, at least, before it counts as standing still: a busy machine has it wait,
 /// too.
@@ -501,7 +504,7 @@ impl Core {
             }
             may_ask -= usize::from(is_due);
             if is_due && let Err(e) = self.start_worker(at) {
-                self.start_failed(at, &e.to_string());
+                self.not_started(at, &error::describe(&e));
             }
             // There may be room now for what somebody waits to hand over.
             self.has_news |= self.slots[at].phase == Phase::Starting;
@@ -563,7 +566,7 @@ impl Core {
                 if let Some(at) = self.slots.iter().position(|s| s.worker_id == id) {
                     let back = self.slots[at].withdraw(0);
                     self.put_back(at, back);
-                    self.start_failed(at, &cause);
+                    self.not_started(at, &cause);
                 }
             }
             supervisor::Event::Notice(Notice::Exited { id, end }, _) => {
@@ -704,6 +707,18 @@ impl Core {
         self.bytes = self.bytes.saturating_sub(std::mem::take(&mut self.slots[at].bytes_done));
     }
 
+    /// There was no descriptor, memory or process for a worker: the pool makes do with the others, if it has any.
+    fn not_started(&mut self, at: usize, cause: &str) {
+        let lives = |slot: &Slot| matches!(slot.phase, Phase::Running | Phase::Starting);
+        let has_others = self.slots.iter().enumerate().any(|(other, slot)| other != at && lives(slot));
+        if has_others && self.stage != Stage::Ending {
+            self.slots[at].phase = Phase::Empty(Instant::now() + LACK_PAUSE);
+        } else {
+            self.start_failed(at, cause);
+        }
+    }
+
+    /// A worker has ended before its first task, or none can be started.
     fn start_failed(&mut self, at: usize, cause: &str) {
         let wait = Duration::from_millis(10) * (2 << self.failed_starts.min(5));
         self.slots[at].phase =

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use procession_os::{Channel, Forked, Poller, Received, SelfSpawn};
 
 use super::{End, Notice, Request, Role, StartMethod, WORKER_ARGUMENT};
+use crate::error::{EMFILE, describe};
 
 const SIGKILL: i32 = 9;
 /// Tells the program's own connection from leases (numbered from 1) and pidfds (with the top bit).
@@ -88,7 +89,8 @@ impl Supervisor {
         loop {
             match root.receive() {
                 Ok(Received::Message(_, mut fds)) => {
-                    // Only one request is made here: take over a lease.
+                    // Only one request is made here: take over a lease. If there is no descriptor left for it then that
+                    // lease is closed, which its owner sees. The others go on.
                     if let Some(fd) = fds.pop() {
                         let lease = Channel::from_fd(fd)?;
                         self.poller.add(&lease, self.next_lease)?;
@@ -98,8 +100,6 @@ impl Supervisor {
                 }
                 Ok(Received::Empty) => return Ok(true),
                 Ok(Received::Closed) => return Ok(false),
-                // There was no descriptor left for it: that lease is closed, which its owner sees. The others go on.
-                Err(e) if e.kind() == io::ErrorKind::InvalidData => {}
                 Err(e) => return Err(e),
             }
         }
@@ -109,6 +109,10 @@ impl Supervisor {
         while let Some(channel) = self.leases.get(&lease) {
             match channel.receive() {
                 Ok(Received::Message(bytes, fds)) => match postcard::from_bytes(&bytes) {
+                    Ok(Request::Start { id, role, .. }) if fds.len() < role.fd_count() => {
+                        let cause = describe(&io::Error::from_raw_os_error(EMFILE));
+                        self.notify(lease, &Notice::NotStarted { id, cause }, &[]);
+                    }
                     Ok(Request::Start { id, name, method, role }) => {
                         if let Some(started) = self.start(lease, id, name, method, role, fds) {
                             return Ok(Some(started));
@@ -175,7 +179,7 @@ impl Supervisor {
                 self.notify(lease, &Notice::Started { id, pid }, &[pidfd.as_fd()]);
                 self.workers.insert(pid, Worker { pidfd, lease, id });
             }
-            Err(e) => self.notify(lease, &Notice::NotStarted { id, cause: e.to_string() }, &[]),
+            Err(e) => self.notify(lease, &Notice::NotStarted { id, cause: describe(&e) }, &[]),
         }
         None
     }

@@ -115,3 +115,21 @@ fn a_lack_of_them_is_an_error_and_harms_no_other() {
         assert_eq!(again.map(square, 0..100).unwrap().len(), 100);
     });
 }
+
+#[test]
+fn a_pool_with_too_many_workers_makes_do_with_fewer() {
+    const NAME: &str = "descriptors::a_pool_with_too_many_workers_makes_do_with_fewer";
+    if part().is_none() {
+        return crate::watched(NAME, || drop(run(program_after("ulimit -n 64", NAME, "alone"))));
+    }
+    crate::watched(NAME, || {
+        for workers in [15, 20, 25, 30, 35, 40] {
+            let pool = Pool::builder().workers(workers).build().unwrap();
+            for _ in 0..20 {
+                assert_eq!(pool.chunk_size(1).map(square, 0..200).unwrap().len(), 200);
+            }
+        }
+        let error = Pool::builder().workers(100).build().unwrap_err().to_string();
+        assert!(error.contains("ulimit -n"), "{error}");
+    });
+}
