@@ -58,7 +58,10 @@ fn run<J: Job>(job: Result<J, PlanError>, common: &CommonArgs, workers: usize) -
     };
     if common.dry_run {
         return match procession_jobs::plan(job) {
-            Ok(plan) => exit_code(output.write(|out| output::write_plan(out, J::NAME, &plan, common.format)), 0, &log),
+            Ok(plan) => {
+                let code = if plan.iter().any(|(_, problem)| problem.is_some()) { SOME_FAILED } else { 0 };
+                exit_code(output.write(|out| output::write_plan(out, J::NAME, &plan, common.format)), code, &log)
+            }
             Err(error) => bad_usage(&error),
         };
     }

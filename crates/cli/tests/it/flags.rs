@@ -72,12 +72,12 @@ fn names_may_begin_with_a_dash_after_two() {
 fn a_dry_run_shows_the_tasks_and_does_none() {
     let lab = Lab::new();
     lab.file("a\n", "a\n");
-    let run = lab.run(["hash", "--dry-run", "a\n", "gone"]).expect(0);
+    let run = lab.run(["hash", "--dry-run", "a\n", "gone"]).expect(1);
     assert_eq!(run.out(), "task 0: hash `a\\n` (2 bytes)\ntask 1: failed to read `gone`: no such file or directory\n");
     assert_eq!(run.err, "");
     let json = lab.run(["logs", "--dry-run", "--format", "json", "a\n"]).expect(0).json();
     assert_eq!(json["tasks"][0]["input"], "a\n");
-    let csv = lab.run(["logs", "--dry-run", "--format", "csv", "gone"]).expect(0);
+    let csv = lab.run(["logs", "--dry-run", "--format", "csv", "gone"]).expect(1);
     assert_eq!(csv.out(), "input,bytes,problem\ngone,0,failed to read `gone`: no such file or directory\n");
 }
 
