@@ -59,7 +59,7 @@ pub struct CommonArgs {
     #[arg(short = 'j', long, value_name = "N", value_parser = parse_workers, allow_negative_numbers = true)]
     pub workers: Option<usize>,
 
-    /// Kill a task that runs longer than DUR (500ms, 30s, 5m, 1h)
+    /// Kill a task that runs longer than DUR (500ms, 30s, 5m, 1h); waiting for a stream's bytes is none
     #[arg(long, value_name = "DUR", value_parser = parse_duration, allow_negative_numbers = true)]
     pub timeout: Option<Duration>,
 
@@ -67,7 +67,7 @@ pub struct CommonArgs {
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     pub retries: u32,
 
-    /// Stop at the first failed task [default: do all others]
+    /// Stop at the first failed task, and plan no others [default: do all others]
     #[arg(long)]
     pub fail_fast: bool,
 

@@ -1,5 +1,6 @@
 //! From a command line to an exit code.
 
+use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,6 +9,8 @@ use clap::Parser;
 use procession_jobs::hash::Hash;
 use procession_jobs::logs::LogsJob;
 use procession_jobs::{DriveError, Finished, Interrupt, Job, Options, PlanError};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 use crate::flags::{Command, CommonArgs, Format, JobArgs, JobCommand};
 use crate::log::Log;
@@ -66,8 +69,8 @@ fn run<J: Job>(job: Result<J, PlanError>, common: &CommonArgs, workers: usize) -
         };
     }
     let interrupt = Arc::new(Interrupt::default());
-    if let Err(error) = stop_on_signals(&interrupt) {
-        log.error(&format!("failed to watch for Ctrl-C: {error}"));
+    if let Err(error) = stop_on_signals(&interrupt, &log) {
+        log.error(&format!("failed to watch for signals: {error}"));
     }
     let mut progress = Progress::new(common.progress, &log);
     let options = Options { workers, timeout: common.timeout, retries: common.retries, fail_fast: common.fail_fast };
@@ -90,6 +93,11 @@ fn run<J: Job>(job: Result<J, PlanError>, common: &CommonArgs, workers: usize) -
 
 fn report(finished: &Finished, common: &CommonArgs, output: &Output, log: &Log) -> ExitCode {
     let Finished { summary, report, broken, .. } = finished;
+    if let Some(error) = broken.as_ref().filter(|_| summary.done == 0) {
+        // A report of nothing must not replace another.
+        log.error(error);
+        return ExitCode::from(SOME_FAILED);
+    }
     let written = output.write(|out| match common.format {
         Format::Table => report.text(out),
         Format::Json => output::write_json(out, summary, report.as_ref()),
@@ -125,21 +133,37 @@ fn exit_code(written: anyhow::Result<()>, code: u8, log: &Log) -> ExitCode {
 }
 
 /// The first signal ends the workers, and what is done is reported; the second ends the program. So does the first if the
-/// program waits for input: from a terminal or a fifo none may ever come.
-fn stop_on_signals(interrupt: &Arc<Interrupt>) -> Result<(), ctrlc::Error> {
-    let interrupt = Arc::clone(interrupt);
-    ctrlc::set_handler(move || {
-        let is_first = !interrupt.is_raised();
-        interrupt.raise();
-        if is_first {
-            let deadline = Instant::now() + INPUT_GRACE;
-            while interrupt.is_pulling() && Instant::now() < deadline {
-                std::thread::sleep(Duration::from_millis(10));
+/// program waits for input: from a terminal or a fifo none may ever come. A signal that was ignored when the program was
+/// started (`nohup`) stays so.
+fn stop_on_signals(interrupt: &Arc<Interrupt>, log: &Log) -> io::Result<()> {
+    let (interrupt, log) = (Arc::clone(interrupt), log.clone());
+    let ignored = ignored_signals();
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP].iter().filter(|&&s| ignored & 1 << (s - 1) == 0))?;
+    let watch = move || {
+        for _ in signals.forever() {
+            let is_first = !interrupt.is_raised();
+            interrupt.raise();
+            if is_first {
+                let deadline = Instant::now() + INPUT_GRACE;
+                while interrupt.is_pulling() && Instant::now() < deadline {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+            }
+            if !is_first || interrupt.is_pulling() {
+                let what = if is_first { "interrupted while it waited for input" } else { "interrupted twice" };
+                log.error(&format!("{what}: there is no report"));
+                interrupt.clean_up();
+                std::process::exit(INTERRUPTED.into());
             }
         }
-        if !is_first || interrupt.is_pulling() {
-            interrupt.clean_up();
-            std::process::exit(INTERRUPTED.into());
-        }
-    })
+    };
+    std::thread::Builder::new().name("signals".to_string()).spawn(watch)?;
+    Ok(())
+}
+
+/// The signals that this program was told to ignore, signal 1 in the lowest bit (proc_pid_status(5)).
+fn ignored_signals() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }

@@ -1,7 +1,8 @@
 //! Where the report goes, and its forms.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{anyhow, bail};
@@ -92,11 +93,18 @@ fn folder(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
+/// A file beside the target, with the permissions of what it is to replace.
 fn temporary_file(path: &Path) -> io::Result<NamedTempFile> {
-    tempfile::Builder::new()
+    let replaced = path.symlink_metadata().ok().filter(Metadata::is_file).map(|meta| meta.permissions());
+    let file = tempfile::Builder::new()
         .prefix(".procession-")
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
-        .tempfile_in(folder(path))
+        .permissions(replaced.clone().unwrap_or(PermissionsExt::from_mode(0o666)))
+        .tempfile_in(folder(path))?;
+    if let Some(permissions) = replaced {
+        // Those that this process takes from new files (umask) are given back.
+        file.as_file().set_permissions(permissions)?;
+    }
+    Ok(file)
 }
 
 /// A temporary file beside the target, synced, renamed, and the folder synced: the old or the new file, nothing else.

@@ -8,10 +8,10 @@ use crate::Failure;
 /// Why a pool or a process cannot do what was asked. A task that fails is no error of the pool but an
 /// [`Outcome`](crate::Outcome); the calls that return plain results ([`Pool::map`](crate::Pool::map),
 /// [`Pool::apply`](crate::Pool::apply)) give the first failed one as an error of kind [`ErrorKind::Task`].
-#[derive(Debug)]
+///
+/// It prints as one sentence, with `{:?}` too, so that `main` may return it.
 pub struct Error(Box<Inner>);
 
-#[derive(Debug)]
 struct Inner {
     kind: ErrorKind,
     message: String,
@@ -88,6 +88,12 @@ pub(crate) fn describe(cause: &io::Error) -> String {
     match cause.raw_os_error() {
         Some(EMFILE) => format!("{cause}: raise the limit with `ulimit -n`, or have fewer workers"),
         _ => cause.to_string(),
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -116,7 +116,8 @@ impl ProcessBuilder {
 }
 
 impl Process {
-    /// Starts a process with the defaults of [`Process::builder`].
+    /// Starts a process with the defaults of [`Process::builder`]. Dropping it waits for its end, unless it is a
+    /// [daemon](ProcessBuilder::daemon), which is killed.
     ///
     /// # Errors
     /// As [`ProcessBuilder::spawn`].

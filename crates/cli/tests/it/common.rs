@@ -79,9 +79,15 @@ impl Lab {
 
     /// A line for the shell, in which `$P` is the program.
     pub fn shell(&self, line: &str) -> Run {
+        finish(&mut self.shell_command(line), b"")
+    }
+
+    /// The same, to be started.
+    pub fn shell_command(&self, line: &str) -> Command {
         let mut shell = Command::new("bash");
         shell.args(["-c", line]).env("P", env!("CARGO_BIN_EXE_procession"));
-        finish(shell.current_dir(self.0.path()).stdin(Stdio::null()), b"")
+        shell.current_dir(self.0.path()).stdin(Stdio::null());
+        shell
     }
 }
 

@@ -74,6 +74,20 @@ fn an_interrupted_file_is_no_partial_file() {
 }
 
 #[test]
+fn signals_that_were_ignored_at_the_start_stay_ignored() {
+    let lab = Lab::new();
+    lab.file("a", "a\n");
+    lab.shell("mkfifo fifo").expect(0);
+    let mut child = lab.shell_command("trap '' HUP INT; exec $P hash a fifo").stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    // It waits for the fifo's writer, and its handlers are set.
+    until(|| (descendants(child.id()).len() >= 2).then_some(()));
+    send(child.id(), Signal::HUP);
+    send(child.id(), Signal::INT);
+    std::fs::write(lab.path("fifo"), "b\n").unwrap();
+    assert_eq!(wait(&mut child).code(), Some(0));
+}
+
+#[test]
 fn a_program_that_waits_for_input_ends_at_the_first_signal() {
     for job in ["hash", "logs"] {
         let lab = Lab::new();

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use serde_json::json;
 
-use crate::{Item, Report, Table};
+use crate::{Item, Report, Table, printable};
 
 use super::algorithm::Algorithm;
 use super::digest::Digest;
@@ -245,7 +245,7 @@ impl Report for Check {
                 lines.push(format!("{name}: {line}: improperly formatted {kind}checksum line"));
             }
             lines.extend(self.of_list(number).iter().filter_map(|status| match status {
-                Status::Unreadable(Some(message)) => Some(message.to_string()),
+                Status::Unreadable(Some(message)) => Some(printable(message).into_owned()),
                 _ => None,
             }));
             if counts.entries == 0 {

@@ -23,7 +23,7 @@ pub struct LogsArgs {
     #[arg(long)]
     pub count_only: bool,
 
-    /// Show the first N matching lines of each pattern.
+    /// Show the first N matching lines of each pattern, as PATH:OFFSET: LINE (the offset in bytes; long lines are cut).
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub show: Option<usize>,
 

@@ -39,7 +39,7 @@ impl Lines {
     /// it grows to the longest line.
     ///
     /// # Errors
-    /// Those of `reader`, and a line that is too long.
+    /// Those of `reader`, a line that is too long, and a range that is not there.
     pub fn read(self, reader: &mut impl Read, buffer: &mut Vec<u8>, each: impl FnMut(&[u8], u64)) -> io::Result<()> {
         self.read_on(0, reader, buffer, each)
     }
@@ -78,6 +78,9 @@ impl Lines {
                 };
             }
             if filled == kept {
+                if at + (filled as u64) < self.end.unwrap_or(self.start) {
+                    return Err(io::Error::other("it became shorter in the meantime"));
+                }
                 if filled > 0 {
                     each(&buffer[..filled], at);
                 }
@@ -164,7 +167,7 @@ mod tests {
             buffer in 1_usize..40,
             step in 1_usize..40,
         ) {
-            let mut cuts = cuts;
+            let mut cuts: Vec<u64> = cuts.into_iter().map(|cut| cut.min(text.len() as u64)).collect();
             cuts.sort_unstable();
             let mut start = 0;
             let mut all = Vec::new();
@@ -180,6 +183,25 @@ mod tests {
             }
             all.extend(collect(Lines { start, end: None }, &text, buffer, step));
             prop_assert_eq!(all, text);
+        }
+    }
+
+    #[test]
+    fn a_range_that_is_not_there_is_an_error() {
+        let text = b"one\ntwo\n";
+        for (start, end, is_there) in [
+            (0, Some(8), true),
+            (4, Some(8), true),
+            (4, None, true),
+            (8, None, true),
+            (0, Some(9), false),
+            (9, None, false),
+        ] {
+            let lines = Lines { start, end };
+            let mut reader = Cursor::new(&text[..]);
+            reader.set_position(lines.read_from());
+            let read = lines.read(&mut reader, &mut vec![0; 64], |_, _| {});
+            assert_eq!(read.is_ok(), is_there, "{lines:?}");
         }
     }
 

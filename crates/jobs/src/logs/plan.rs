@@ -52,7 +52,7 @@ struct Current {
 /// What is left of it.
 enum Rest {
     Ranges { start: u64, len: u64, part_bytes: u64 },
-    Blocks(Blocks<std::fs::File>),
+    Blocks(Blocks<std::io::Take<std::fs::File>>),
 }
 
 impl Iterator for Tasks {

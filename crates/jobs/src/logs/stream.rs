@@ -21,7 +21,7 @@ pub const BLOCK_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub enum Stream {
     /// Plain bytes.
-    Plain(Blocks<File>),
+    Plain(Blocks<io::Take<File>>),
     /// Compressed bytes, all put into a file of so many bytes.
     Spooled(PathBuf, u64),
 }
@@ -41,7 +41,9 @@ impl Stream {
         let mut head = Vec::new();
         (&source).take(HEAD_BYTES as u64).read_to_end(&mut head)?;
         if Format::of(&head).is_none() {
-            return Ok(Stream::Plain(Blocks::new(source, head, BLOCK_BYTES)));
+            // A terminal's end of input is told once: what ended in its head is not read again.
+            let limit = if head.len() < HEAD_BYTES { 0 } else { u64::MAX };
+            return Ok(Stream::Plain(Blocks::new(source.take(limit), head, BLOCK_BYTES)));
         }
         let target = spool.folder()?.join(number.to_string());
         let copied = File::create_new(&target).and_then(|mut file| {
