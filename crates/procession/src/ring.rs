@@ -280,6 +280,12 @@ impl Bell {
         mode == mode::EVENT
     }
 
+    /// Wakes an owner that sleeps on the word, whatever others have written beside it.
+    pub fn wake(self, memory: &impl Memory) {
+        memory.add32(self.count, 1);
+        memory.wake(self.count);
+    }
+
     /// What to do before sleeping, for about the time that an answer to a short task takes: cheaper than to sleep and be
     /// woken. True as soon as `is_there`, which looks at so many `places`.
     #[inline]

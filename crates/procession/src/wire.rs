@@ -114,13 +114,24 @@ pub(crate) fn decode<T: DeserializeOwned + 'static>(bytes: Bytes<'_>) -> Result<
             Bytes::Owned(b) => b,
         });
     } else {
-        let (decoded, rest) = postcard::take_from_bytes(bytes.as_slice()).map_err(|e| e.to_string())?;
-        if !rest.is_empty() {
-            return Err(format!("{} bytes too many", rest.len()));
-        }
-        value = Some(decoded);
+        value = Some(decode_shared(bytes.as_slice())?);
     }
     value.ok_or_else(|| "no value".to_string())
+}
+
+/// The encoding of a value that its owner keeps, for [`decode_shared`]: as postcard has it, whatever its type.
+pub(crate) fn encode_shared<T: Serialize>(value: &T) -> Result<Vec<u8>, String> {
+    postcard::to_stdvec(value).map_err(|e| e.to_string())
+}
+
+/// The value that `bytes` encode: all of them, or it is an error.
+#[inline]
+pub(crate) fn decode_shared<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    let (decoded, rest) = postcard::take_from_bytes(bytes).map_err(|e| e.to_string())?;
+    if !rest.is_empty() {
+        return Err(format!("{} bytes too many", rest.len()));
+    }
+    Ok(decoded)
 }
 
 /// Appends `number` in groups of seven bits, lowest first, as postcard does.

@@ -197,6 +197,7 @@ impl Tasks {
     #[inline]
     fn run_each(&mut self, mut f: impl FnMut(&mut Tasks, Item, &mut Vec<u8>) -> Result<(), Fault>) {
         let mut encoded = std::mem::take(&mut self.encoded);
+        PANIC.take();
         // Once for all items, and once more after each that panics.
         while self.items.left > 0 {
             let caught = catch_unwind(AssertUnwindSafe(|| {
@@ -210,7 +211,7 @@ impl Tasks {
             }));
             match caught {
                 Ok(()) => break,
-                Err(payload) => self.publish_fault(describe_panic(payload.as_ref())),
+                Err(payload) => self.publish_fault(describe_panic(payload)),
             }
         }
         self.encoded = encoded;
@@ -234,9 +235,9 @@ impl Tasks {
         if let Some(value) = &context.value {
             return Ok(Arc::clone(value));
         }
-        let bytes = Bytes::Owned(std::mem::take(&mut context.bytes));
-        let value: Arc<dyn Any> =
-            Arc::new(wire::decode::<C>(bytes).map_err(|e| Fault::BadArgument(format!("its context: {e}")))?);
+        let decoded = wire::decode_shared::<C>(&context.bytes);
+        let value: Arc<dyn Any> = Arc::new(decoded.map_err(|e| Fault::BadArgument(format!("its context: {e}")))?);
+        context.bytes = Vec::new();
         context.value = Some(Arc::clone(&value));
         Ok(value)
     }
@@ -313,7 +314,7 @@ where
                 return;
             }
             Ok(Err(fault)) => fault,
-            Err(payload) => describe_panic(payload.as_ref()),
+            Err(payload) => describe_panic(payload),
         };
         tasks.publish_failure(RecordKind::NotReady, fault);
     }
@@ -349,12 +350,13 @@ pub(crate) fn catch_panics() {
     });
 }
 
-fn describe_panic(payload: &(dyn Any + Send)) -> Fault {
-    let message = match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
-        (Some(text), _) => (*text).to_string(),
-        (_, Some(text)) => text.clone(),
-        _ => "a value that is no text".to_string(),
-    };
+fn describe_panic(payload: Box<dyn Any + Send>) -> Fault {
+    let message = payload.downcast::<String>().map(|text| *text).unwrap_or_else(|payload| {
+        let text = payload.downcast_ref::<&str>().map(|text| (*text).to_string());
+        // Its drop may panic again.
+        std::mem::forget(payload);
+        text.unwrap_or_else(|| "a value that is no text".to_string())
+    });
     let (location, backtrace) = PANIC.take().unwrap_or_default();
     Fault::Panicked { message, location, backtrace }
 }

@@ -78,7 +78,12 @@ fn signals_that_were_ignored_at_the_start_stay_ignored() {
     let lab = Lab::new();
     lab.file("a", "a\n");
     lab.shell("mkfifo fifo").expect(0);
-    let mut child = lab.shell_command("trap '' HUP INT; exec $P hash a fifo").stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    let mut child = lab
+        .shell_command("trap '' HUP INT; exec $P hash a fifo")
+        .stderr(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
     // It waits for the fifo's writer, and its handlers are set.
     until(|| (descendants(child.id()).len() >= 2).then_some(()));
     send(child.id(), Signal::HUP);

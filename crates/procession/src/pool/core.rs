@@ -34,6 +34,8 @@ const AHEAD_FRAMES: usize = 64;
 const WORTH_TAKING: Duration = Duration::from_micros(200);
 /// How often whoever waits looks by himself while several items travel in one chunk.
 pub(crate) const TICK: Duration = Duration::from_millis(5);
+/// How long one that waits leaves the lanes to another, or to the bell, without a sign of life.
+pub(crate) const TAKE_OVER: Duration = Duration::from_millis(100);
 /// Workers that may end before their first task, one after the other, before the pool gives up.
 const MAX_FAILED_STARTS: u32 = 5;
 
@@ -82,6 +84,10 @@ pub(crate) struct Core {
     pub outstanding: u64,
     /// Their encoded size.
     pub bytes: usize,
+    /// Calls that may still bring items.
+    pub feeds: usize,
+    /// The pool's owner waits for its end, so none of them can go on but one that he has left behind.
+    pub is_joined: bool,
     pub stage: Stage,
     pub lease: Option<Lease>,
     pub poller: Arc<Poller>,
@@ -122,6 +128,8 @@ impl Core {
             delayed: Vec::new(),
             outstanding: 0,
             bytes: 0,
+            feeds: 0,
+            is_joined: false,
             stage: Stage::Open,
             lease: None,
             poller,
@@ -182,7 +190,7 @@ impl Core {
     /// Takes what has come from one worker.
     fn collect(&mut self, at: usize, now: &mut Option<Instant>) -> bool {
         let mut has_moved = false;
-        loop {
+        while !self.slots[at].is_broken {
             match self.slots[at].take() {
                 Ok(Some(parsed)) => {
                     has_moved = true;
@@ -196,9 +204,13 @@ impl Core {
                 }
             }
         }
-        if self.slots[at].phase == Phase::Starting && self.slots[at].lane.is_ready() {
-            self.slots[at].phase = Phase::Running;
-            self.slots[at].progress_at = *now.get_or_insert_with(Instant::now);
+        let slot = &mut self.slots[at];
+        if !slot.is_up && matches!(slot.phase, Phase::Starting | Phase::Stopping) && slot.lane.is_ready() {
+            slot.is_up = true;
+            if slot.phase == Phase::Starting {
+                slot.phase = Phase::Running;
+            }
+            slot.progress_at = *now.get_or_insert_with(Instant::now);
             self.failed_starts = 0;
             self.lease.iter().for_each(Lease::set_served);
             has_moved = true;
@@ -209,6 +221,9 @@ impl Core {
     fn record(&mut self, at: usize, parsed: Parsed, now: Instant) {
         let slot = &mut self.slots[at];
         if let Parsed::NotReady(payload) = parsed {
+            if slot.not_ready.is_some() || slot.is_up {
+                return self.doom(at, DoomReason::Corrupt);
+            }
             slot.not_ready = Some(match wire::decode::<Fault>(Bytes::Owned(payload)) {
                 Ok(fault) => failure_kind(fault).to_string(),
                 Err(e) => e,
@@ -300,6 +315,7 @@ impl Core {
             }
             if self.slots[at].give(chunk, now).is_err() {
                 self.doom(at, DoomReason::Corrupt);
+                continue;
             }
             let slot = &mut self.slots[at];
             if self.settings.max_tasks_per_worker.is_some_and(|max| slot.given >= max) {
@@ -437,8 +453,8 @@ impl Core {
                 continue;
             }
             let runs_it = slot.queue.front().is_some_and(|f| is_of(&f.chunk));
-            if slot.lane.claimed().1 || slot.phase == Phase::Stopping {
-                // Being told to resume or to stop: what it has stays with it.
+            if slot.lane.claimed().1 {
+                // Being told to resume: what it has stays with it.
                 if kill && runs_it {
                     self.doom(at, DoomReason::Cancelled(reason.to_string()));
                 }
@@ -452,7 +468,7 @@ impl Core {
             self.settle(at);
             if kill && still_runs {
                 self.doom(at, DoomReason::Cancelled(reason.to_string()));
-            } else if self.slots[at].resume().is_err() {
+            } else if self.slots[at].phase != Phase::Stopping && self.slots[at].resume().is_err() {
                 self.doom(at, DoomReason::Corrupt);
             }
         }
@@ -591,10 +607,13 @@ impl Core {
                     procession_os::kill_pidfd(pidfd.as_fd());
                     let _ = procession_os::readable(pidfd, None);
                 }
-                // It may be starting still, where nobody can see it: its memory is not used again.
+                // It may run still, where nobody can see it. It begins nothing more, and its memory is not used again.
                 None => {
+                    let begun = self.slots[at].lane.revoke();
+                    self.collect(at, &mut None);
                     if let (Ok(fresh), old) = (Slot::new(), &mut self.slots[at]) {
                         (old.lane, old.lane_fd) = (fresh.lane, fresh.lane_fd);
+                        old.lane.resume(begun);
                     }
                 }
             }
@@ -762,7 +781,17 @@ impl Core {
     pub fn doom(&mut self, at: usize, reason: DoomReason) {
         let is_corrupt = matches!(reason, DoomReason::Corrupt);
         let slot = &mut self.slots[at];
-        if slot.doom.is_some() || matches!(slot.phase, Phase::Empty(_) | Phase::Gone) {
+        if slot.is_broken || matches!(slot.phase, Phase::Empty(_) | Phase::Gone) {
+            return;
+        }
+        slot.is_broken = is_corrupt;
+        if let Some(doom) = &mut slot.doom {
+            // The reason that it has stays; the grace ends.
+            if is_corrupt {
+                doom.kill_at = None;
+                let id = slot.worker_id;
+                self.signal(at, id, SIGKILL);
+            }
             return;
         }
         slot.phase = Phase::Doomed;
@@ -839,19 +868,23 @@ impl Core {
         let tick = match self.is_driven || self.outstanding == 0 {
             _ if self.is_unattended => Some(TICK),
             true => None,
-            false => self.tick(),
+            // A worker may write what it likes beside the bell: the engine does not rely on it for good.
+            false => Some(self.tick().unwrap_or(TAKE_OVER)),
         };
         due.into_iter().chain(tick).min()
     }
 
     /// A new process did not get as far as `init`.
     fn never_arrived(&mut self, at: usize) {
-        let what = if self.slots[at].pid == 0 { "the supervisor" } else { "a worker" };
+        let is_supervisor = self.slots[at].pid == 0;
+        let what = if is_supervisor { "the supervisor" } else { "a worker" };
         self.give_up(format!(
             "failed to start a worker: {what} did not reach procession::init() within {ARRIVAL_LIMIT:?}; is it the first \
              call in main?"
         ));
-        Lease::kill_supervisor();
+        if is_supervisor {
+            Lease::kill_supervisor();
+        }
     }
 
     /// A worker has been at its item for too long, or, if that is not begun, at doing nothing: it stands still.
@@ -920,7 +953,7 @@ impl Core {
     pub fn is_finished(&self) -> bool {
         match &self.stage {
             Stage::Open => false,
-            Stage::Closed => self.outstanding == 0,
+            Stage::Closed => self.outstanding == 0 && (self.feeds == 0 || self.is_joined),
             Stage::Ending | Stage::Broken(_) => true,
         }
     }

@@ -55,7 +55,10 @@ impl<R: DeserializeOwned + 'static> Held<R> {
     }
 
     /// The next outcome, if it is here.
+    ///
+    /// Should decoding it panic then it is gone; the next call gives the one after.
     pub fn next(&mut self) -> Option<Outcome<R>> {
+        self.run.take_if(|run| run.left == 0);
         if self.run.is_none() {
             let event = if self.is_ordered { self.events.remove(&self.next)? } else { self.events.pop_first()?.1 };
             let len = event.len();
@@ -64,31 +67,34 @@ impl<R: DeserializeOwned + 'static> Held<R> {
                     self.run = Some(Run { index: first, left: count, attempts, records, at: 0 });
                 }
                 Event::Large { index, attempts, payload } => {
-                    return Some(self.give(len, decode_item(index, attempts, Ok(Bytes::Owned(payload)))));
+                    self.count_out(len);
+                    return Some(decode_item(index, attempts, Ok(Bytes::Owned(payload))));
                 }
                 Event::Failed(failure) => {
-                    return Some(self.give(len, decode_item(failure.index(), failure.attempts(), Err(failure))));
+                    self.count_out(len);
+                    return Some(decode_item(failure.index(), failure.attempts(), Err(failure)));
                 }
             }
         }
         let run = self.run.as_mut()?;
         let mut rest = Records::of(&run.records[run.at..], run.left);
-        let payload = rest.next()?;
-        let outcome = decode_item(run.index, run.attempts, Ok(Bytes::Borrowed(payload)));
+        let payload = rest.next()?.len();
         let end = run.records.len() - rest.rest().len();
-        let len = end - run.at;
+        let (index, len) = (run.index, end - run.at);
         (run.index, run.left, run.at) = (run.index + 1, run.left - 1, end);
-        if run.left == 0 {
-            self.run = None;
-        }
-        Some(self.give(len, outcome))
-    }
-
-    fn give(&mut self, len: usize, outcome: Outcome<R>) -> Outcome<R> {
         self.next += 1;
         self.count -= 1;
         self.bytes -= len;
-        outcome
+        let payload = Bytes::Borrowed(&run.records[end - payload..end]);
+        let outcome = decode_item(index, run.attempts, Ok(payload));
+        self.run.take_if(|run| run.left == 0);
+        Some(outcome)
+    }
+
+    fn count_out(&mut self, len: usize) {
+        self.next += 1;
+        self.count -= 1;
+        self.bytes -= len;
     }
 }
 

@@ -10,6 +10,7 @@ mod settings;
 mod shared;
 mod slot;
 mod stats;
+mod stderr;
 mod stream;
 mod task;
 
@@ -287,7 +288,7 @@ impl Pool {
         self.shared.stats()
     }
 
-    /// Takes no more calls. What was handed over is still done.
+    /// Takes no more calls. Those that have begun are still done, with all of their items.
     pub fn close(&self) {
         self.shared.close();
     }
@@ -339,7 +340,7 @@ impl Calls<'_> {
 
     fn context<C: Serialize>(context: &C) -> Result<Option<Arc<Context>>, Error> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        let bytes = postcard::to_stdvec(context).map_err(|e| {
+        let bytes = wire::encode_shared(context).map_err(|e| {
             Error::new(ErrorKind::BadArgument, format!("failed to encode the context of the call: {e}"))
         })?;
         Ok(Some(Arc::new(Context { id: NEXT.fetch_add(1, Ordering::Relaxed), bytes: Arc::new(bytes) })))

@@ -1,27 +1,25 @@
 //! A pool as its callers and its engine share it: the core under its lock, and how threads wait for it.
 
 use std::collections::HashMap;
-use std::io::{self, Write};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use procession_os::{Poller, Segment};
 
 use super::batch::{Batch, Chunk, Event, Pace};
-use super::core::{Core, Effect, ON_EVENT, ON_LEASE, Stage, TICK};
+use super::core::{Core, Effect, ON_EVENT, ON_LEASE, Stage, TAKE_OVER, TICK};
 use super::inline;
 use super::settings::Settings;
 use super::slot::Phase;
+use super::stderr;
 use crate::lane::POOL_BELL;
 use crate::ring::mode;
 use crate::wire::{Frame, FrameKind};
 use crate::{Error, ErrorKind};
-
-/// How long one that waits leaves the lanes to another without a sign of life.
-const TAKE_OVER: Duration = Duration::from_millis(100);
 
 type Callback = Box<dyn FnOnce() + Send>;
 
@@ -113,7 +111,7 @@ impl Shared {
         let effects = std::mem::take(&mut core.effects);
         if std::mem::take(&mut core.has_news) {
             if core.is_driven {
-                POOL_BELL.ring(&*self.bell);
+                POOL_BELL.wake(&*self.bell);
             }
             if core.waiters > 0 {
                 self.changed.notify_all();
@@ -121,11 +119,11 @@ impl Shared {
         }
         drop(core);
         for effect in effects {
-            match effect {
+            contain(|| match effect {
                 Effect::Wake(waker) => waker.wake(),
                 Effect::Tell(f) => f(),
                 Effect::Call(f, event) => self.call_back(Box::new(move || f(event))),
-            }
+            });
         }
     }
 
@@ -139,8 +137,7 @@ impl Shared {
             // the callback is dropped with the channel.
             let _ = thread.spawn(move || {
                 for callback in receiver {
-                    // The panic is printed by the hook; the next callback has nothing to do with it.
-                    let _ = catch_unwind(AssertUnwindSafe(callback));
+                    contain(callback);
                 }
             });
             sender
@@ -191,7 +188,7 @@ impl Shared {
             core.waiters += 1;
             if std::mem::take(&mut core.has_news) {
                 // What we have collected may be what the driver or another waits for.
-                POOL_BELL.ring(&*self.bell);
+                POOL_BELL.wake(&*self.bell);
                 self.changed.notify_all();
             }
             // The driver may leave in a moment when nothing moves; then one of us has to take over.
@@ -208,7 +205,8 @@ impl Shared {
             POOL_BELL.awake(&*self.bell);
             return core;
         }
-        let timeout = left.into_iter().chain(core.tick()).min();
+        // A worker may write what it likes beside the bell: nobody sleeps for good on its word.
+        let timeout = left.into_iter().chain(core.tick()).chain([TAKE_OVER]).min();
         if std::mem::take(&mut core.has_news) && core.waiters > 0 {
             self.changed.notify_all();
         }
@@ -233,9 +231,11 @@ impl Shared {
             core.pump();
             core.hand_over();
             let is_over = core.advance_end();
+            let stderr = std::mem::take(&mut core.stderr);
             self.release(core);
+            stderr::pass_on(stderr);
             if is_over {
-                return;
+                return stderr::flush();
             }
             let Ok(ready) = self.poller.wait(timeout) else {
                 // epoll_wait(2) cannot fail but for a signal; without it the pool is blind.
@@ -254,12 +254,7 @@ impl Shared {
                     }
                 }
             }
-            let stderr = std::mem::take(&mut core.stderr);
             self.release(core);
-            if !stderr.is_empty() {
-                // There is nobody to tell that standard error is closed.
-                let _ = io::stderr().write_all(&stderr);
-            }
         }
     }
 
@@ -290,6 +285,10 @@ impl Shared {
 
     /// Waits for the engine, and so for all workers, to end.
     pub fn join(&self) {
+        let mut core = self.lock();
+        core.is_joined = true;
+        core.event.raise();
+        self.release(core);
         let engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(engine) = engine {
             let _ = engine.join();
@@ -328,6 +327,14 @@ impl Core {
             }
         }
         self.slots.iter().all(|slot| matches!(slot.phase, Phase::Empty(_) | Phase::Gone))
+    }
+}
+
+/// Runs what a user has given us. Its panic is printed by the hook, and goes no further: others have nothing to do with it.
+fn contain(f: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
+        // Its drop may panic again.
+        std::mem::forget(payload);
     }
 }
 

@@ -52,6 +52,10 @@ pub(crate) struct Slot {
     /// Size of items that were answered, of chunks whose rest was taken back.
     pub bytes_done: usize,
     pub doom: Option<Doom>,
+    /// It has set itself up: what its lane says of that later counts no more.
+    pub is_up: bool,
+    /// It has broken the protocol, and nothing is taken from it any more.
+    pub is_broken: bool,
     /// What a worker whose initializer failed has said.
     pub not_ready: Option<String>,
 }
@@ -156,6 +160,8 @@ impl Slot {
             taken: 0,
             bytes_done: 0,
             doom: None,
+            is_up: false,
+            is_broken: false,
             not_ready: None,
         })
     }
@@ -170,6 +176,7 @@ impl Slot {
         self.queue.clear();
         (self.next_seq, self.acked_seq, self.given, self.taken) = (0, 0, 0, 0);
         (self.pid, self.pidfd, self.stderr, self.doom, self.not_ready) = (0, None, None, None, None);
+        (self.is_up, self.is_broken) = (false, false);
         self.stderr_tail.clear();
         self.contexts.clear();
         self.progress_at = Instant::now();
@@ -236,13 +243,7 @@ impl Slot {
 
     /// Gives the worker a chunk.
     pub fn give(&mut self, chunk: Chunk, now: Instant) -> Result<(), Corrupt> {
-        if let Some(context) = &chunk.batch.context
-            && self.contexts.insert(context.id)
-        {
-            let len = context.bytes.len();
-            let frame = Frame { len: len as u64, context: context.id, ..Frame::plain(FrameKind::Context) };
-            self.send(frame, Arc::clone(&context.bytes), 0..len)?;
-        }
+        let context = chunk.batch.context.clone();
         if self.queue.is_empty() {
             self.progress_at = now;
         }
@@ -251,13 +252,21 @@ impl Slot {
             count: chunk.count,
             len: chunk.range.len() as u64,
             call: chunk.batch.call,
-            context: chunk.batch.context.as_ref().map_or(0, |c| c.id),
+            context: context.as_ref().map_or(0, |c| c.id),
             seq: self.next_seq,
         };
         let (payload, range) = (Arc::clone(&chunk.payload), chunk.range.clone());
         self.given += u64::from(chunk.count);
         self.queue.push_back(InFlight { first_seq: self.next_seq, done: 0, chunk });
         self.next_seq += u64::from(self.queue.back().map_or(0, |f| f.chunk.count));
+        // From here on the chunk is in the queue, whatever the worker has done to its lane.
+        if let Some(context) = context
+            && self.contexts.insert(context.id)
+        {
+            let len = context.bytes.len();
+            let frame = Frame { len: len as u64, context: context.id, ..Frame::plain(FrameKind::Context) };
+            self.send(frame, Arc::clone(&context.bytes), 0..len)?;
+        }
         self.send(frame, payload, range)
     }
 
@@ -272,8 +281,7 @@ impl Slot {
     /// Whether there is something to [`take`](Slot::take), or room for frames that wait for it.
     pub fn can_move(&mut self) -> bool {
         // What a dead or broken worker has left does not move.
-        let is_broken = self.doom.as_ref().is_some_and(|doom| matches!(doom.reason, DoomReason::Corrupt));
-        if is_broken || matches!(self.phase, Phase::Empty(_) | Phase::Gone) {
+        if self.is_broken || matches!(self.phase, Phase::Empty(_) | Phase::Gone) {
             return false;
         }
         self.results.available(&self.lane.memory) != Ok(0)
@@ -292,7 +300,7 @@ impl Slot {
         let has_moved = std::mem::replace(&mut self.taken, taken) != taken;
         let waits_for_us = self.is_sending() && self.tasks.is_empty();
         let has_begun = self.has_begun();
-        if !has_begun && (has_moved || waits_for_us || !self.lane.is_ready()) {
+        if !has_begun && (has_moved || waits_for_us || !self.is_up) {
             self.progress_at = now;
         }
         has_begun
@@ -315,7 +323,9 @@ impl Slot {
                 if available == 0 {
                     return Ok(None);
                 }
-                self.results.take(&self.lane.memory, available.min(left).min(PIECE), &mut large.payload);
+                let now = available.min(left).min(PIECE);
+                large.payload.try_reserve(now).map_err(|_| Corrupt)?;
+                self.results.take(&self.lane.memory, now, &mut large.payload);
                 WORKER_BELL.ring(&self.lane.memory);
                 continue;
             }

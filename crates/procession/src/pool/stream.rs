@@ -54,8 +54,7 @@ pub(crate) struct Feed<I: Iterator, R> {
     is_exhausted: bool,
     /// The last items pulled.
     chunk: Growing,
-    /// The memory of chunks on their way, oldest first: it serves again once nobody else needs it, which keeps the
-    /// program's size even.
+    /// The memory of chunks on their way: it serves again once nobody else needs it, which keeps the program's size even.
     payloads: VecDeque<Arc<Vec<u8>>>,
     result: PhantomData<fn() -> R>,
 }
@@ -94,6 +93,7 @@ where
     R: DeserializeOwned + 'static,
 {
     pub fn new(shared: &Arc<Shared>, batch: Arc<Batch>, items: I, options: CallOptions) -> Feed<I, R> {
+        shared.lock().feeds += 1;
         Feed {
             shared: Arc::clone(shared),
             batch,
@@ -203,7 +203,9 @@ where
         self.chunk.undo();
         let Growing { payload, count, .. } = std::mem::take(&mut self.chunk);
         let payload = Arc::new(payload);
-        if payload.capacity() > 0 {
+        // What a large item has left is not kept, and no more than is in use as a rule.
+        let is_usual = count > 0 && payload.capacity() <= 2 * CHUNK_BYTES;
+        if is_usual && self.payloads.len() < 4 * self.shared.settings.workers {
             self.payloads.push_back(Arc::clone(&payload));
         }
         self.submit(self.pulled - count as usize, count, payload, false);
@@ -217,11 +219,11 @@ where
         }
     }
 
-    /// Memory for a chunk: that of the oldest one, if it is done.
+    /// Memory for a chunk: that of one that is done.
     fn spare_payload(&mut self) -> Vec<u8> {
-        let is_done = self.payloads.front().is_some_and(|oldest| Arc::strong_count(oldest) == 1);
-        let oldest = if is_done { self.payloads.pop_front() } else { None };
-        let mut payload = oldest.and_then(Arc::into_inner).unwrap_or_default();
+        let done = self.payloads.iter().position(|payload| Arc::strong_count(payload) == 1);
+        let done = done.and_then(|at| self.payloads.remove(at));
+        let mut payload = done.and_then(Arc::into_inner).unwrap_or_default();
         payload.clear();
         payload
     }
@@ -293,6 +295,10 @@ impl<I: Iterator, R> Drop for Feed<I, R> {
         let mut core = self.shared.lock();
         if let Some(context) = &self.batch.context {
             core.forget(context.id);
+        }
+        core.feeds -= 1;
+        if core.stage == Stage::Closed {
+            core.event.raise();
         }
         core.hand_over();
         self.shared.release(core);

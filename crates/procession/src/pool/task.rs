@@ -124,13 +124,19 @@ impl<R: DeserializeOwned + 'static> Future for Task<R> {
     type Output = Outcome<R>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome<R>> {
+        // Wakers are the executor's code: cloned and dropped outside of the lock.
+        let waker = Hook::Wake(cx.waker().clone());
         let mut state = self.batch.state();
         if let Some(event) = state.events.pop() {
+            drop(state);
             return Poll::Ready(decode(event));
         }
         // An executor may poll often: one waker is enough, the latest.
-        state.hooks.retain(|hook| !matches!(hook, Hook::Wake(_)));
-        state.hooks.push(Hook::Wake(cx.waker().clone()));
+        let is_waker = |hook: &mut Hook| matches!(hook, Hook::Wake(_));
+        let old: Vec<Hook> = state.hooks.extract_if(.., is_waker).collect();
+        state.hooks.push(waker);
+        drop(state);
+        drop(old);
         Poll::Pending
     }
 }
