@@ -88,3 +88,22 @@ fn a_flood_of_words_holds_up_nobody() {
         assert_eq!(task.wait().result, Ok(7));
     });
 }
+
+fn says_so_and_crashes(_: ()) {
+    eprintln!("last words");
+    std::process::abort();
+}
+
+#[test]
+fn standard_error_may_be_held_by_the_program() {
+    alone("streams::standard_error_may_be_held_by_the_program", || {
+        let pool = Pool::builder().workers(2).build().unwrap();
+        let held = std::io::stderr().lock();
+        for _ in 0..3 {
+            let failure = pool.apply(says_so_and_crashes, ()).unwrap_err();
+            assert!(failure.failure().unwrap().is_crash());
+        }
+        assert_eq!(pool.map(square, 0..100).unwrap().len(), 100);
+        drop(held);
+    });
+}

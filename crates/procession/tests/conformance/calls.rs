@@ -76,6 +76,18 @@ pub fn a_context_is_shared_by_all_tasks(kind: Kind) {
     }
 }
 
+pub fn a_context_is_of_any_type(kind: Kind) {
+    let pool = kind.pool();
+    assert_eq!(pool.map_with(&10u64, |c: &u64, n: u64| c + n, [1, 2]).unwrap(), [11, 12]);
+    assert_eq!(pool.map_with(&7u8, |c: &u8, n: u8| c * n, [3]).unwrap(), [21]);
+    assert_eq!(pool.map_with(&0.5f32, |c: &f32, n: f32| c * n, [3.0]).unwrap(), [1.5]);
+    assert_eq!(pool.map_with(&-3i128, |c: &i128, n: i128| c * n, [3]).unwrap(), [-9]);
+    for bytes in [vec![], vec![65u8, 66], vec![200; 300]] {
+        let seen = pool.map_with(&bytes, |c: &Vec<u8>, _: ()| c.clone(), [(), ()]).unwrap();
+        assert_eq!(seen, [bytes.clone(), bytes]);
+    }
+}
+
 pub fn imap_gives_outcomes_in_order(kind: Kind) {
     let pool = kind.pool();
     for (n, outcome) in (0u64..).zip(pool.imap(unless_five, 0..3000).unwrap()) {

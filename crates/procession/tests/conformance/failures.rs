@@ -194,3 +194,34 @@ pub fn workers_killed_from_outside_are_replaced(kind: Kind) {
     }
     assert_eq!(pool.map(square, 0..100).unwrap().len(), 100);
 }
+
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("dropped");
+    }
+}
+
+fn throws_a_bomb_at_two(n: u64) -> u64 {
+    if n == 2 {
+        std::panic::panic_any(Bomb);
+    }
+    n
+}
+
+pub fn a_panic_may_carry_another(kind: Kind) {
+    let pool = kind.pool();
+    let outcomes: Vec<_> = pool.chunk_size(5).imap(throws_a_bomb_at_two, 0..5).unwrap().collect();
+    for (n, outcome) in (0..).zip(outcomes) {
+        match outcome.result {
+            Ok(m) => assert!(m == n && n != 2),
+            Err(failure) => {
+                assert_eq!(n, 2);
+                assert!(
+                    matches!(failure.kind(), FailureKind::Panicked { message, .. } if message == "a value that is no text")
+                );
+            }
+        }
+    }
+}

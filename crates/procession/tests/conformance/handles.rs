@@ -310,3 +310,39 @@ pub fn an_idle_thread_sees_results_while_another_pulls(kind: Kind) {
         assert_eq!(pool.chunk_size(1).map(square, items).unwrap().len(), 12);
     }
 }
+
+struct BadWaker;
+
+impl Wake for BadWaker {
+    fn wake(self: Arc<Self>) {
+        panic!("a waker that panics");
+    }
+}
+
+pub fn a_waker_may_panic(kind: Kind) {
+    let gate = Gate::new();
+    let pool = kind.builder().timeout(Duration::from_secs(60)).build().unwrap();
+    let mut task = pool.submit(through, (gate.path(), 5)).unwrap();
+    let waker = Waker::from(Arc::new(BadWaker));
+    assert!(pin!(&mut task).poll(&mut Context::from_waker(&waker)).is_pending());
+    gate.open();
+    until(|| task.is_ready().then_some(()));
+    assert_eq!(task.wait().result, Ok(5));
+    // The engine lives, and drives while nobody waits.
+    let other = pool.submit(square, 3).unwrap();
+    until(|| other.is_ready().then_some(()));
+}
+
+pub fn a_task_is_cancelled_that_waits_in_a_worker_about_to_end(kind: Kind) {
+    let gate = Gate::new();
+    let pool = kind.builder().workers(1).max_tasks_per_worker(4).build().unwrap();
+    pool.chunk_size(1).map(square, 0..2).unwrap();
+    let running = pool.submit(through, (gate.path(), 1)).unwrap();
+    let waiting = pool.submit(through, (gate.path(), 2)).unwrap();
+    gate.wait_for_arrivals(1);
+    waiting.cancel();
+    assert_cancelled(&waiting.wait());
+    gate.open();
+    assert_eq!(running.wait().result, Ok(1));
+    assert_eq!(gate.arrivals(), ["1"]);
+}

@@ -150,3 +150,26 @@ pub fn several_pools_live_side_by_side(kind: Kind) {
         }
     }
 }
+
+pub fn close_lets_calls_go_on(kind: Kind) {
+    for _ in 0..3 {
+        let pool = kind.pool();
+        let (pulled, is_pulled) = std::sync::mpsc::channel();
+        let (go_on, may_go_on) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            let items = (0..200u64).inspect(move |&n| {
+                if n == 100 {
+                    pulled.send(()).unwrap();
+                    may_go_on.recv().unwrap();
+                }
+            });
+            let pool = &pool;
+            let call = scope.spawn(move || pool.map(square, items));
+            is_pulled.recv().unwrap();
+            pool.close();
+            go_on.send(()).unwrap();
+            assert_eq!(call.join().unwrap().unwrap().len(), 200);
+        });
+        pool.join();
+    }
+}

@@ -9,6 +9,7 @@ mod support;
 mod calls;
 mod failures;
 mod handles;
+mod hostile;
 mod lazy;
 mod life;
 mod payloads;
@@ -50,6 +51,7 @@ suite! {
         calls::try_map_gives_the_first_error_of_all
         calls::map_runs_all_and_gives_the_first_failure
         calls::a_context_is_shared_by_all_tasks
+        calls::a_context_is_of_any_type
         calls::imap_gives_outcomes_in_order
         calls::imap_unordered_gives_each_outcome_once
         calls::one_task_is_applied_or_submitted
@@ -76,8 +78,10 @@ suite! {
         payloads::results_that_cannot_travel
         payloads::contexts_that_cannot_travel
         payloads::a_result_that_panics_on_its_way
+        payloads::an_outcome_that_panics_when_it_is_read_is_one_of_many
         failures::a_panic_tells_what_and_where
         failures::errors_keep_their_text
+        failures::a_panic_may_carry_another
         handles::a_handle_waits
         handles::callbacks_are_called_once
         handles::a_callback_may_panic
@@ -119,9 +123,12 @@ suite! {
         handles::as_completed_goes_by_the_end
         handles::wait_counts_what_is_ready
         handles::a_future_is_woken_from_elsewhere
+        handles::a_waker_may_panic
+        handles::a_task_is_cancelled_that_waits_in_a_worker_about_to_end
         handles::stats_show_what_waits_and_runs
         handles::an_idle_thread_sees_results_while_another_pulls
         life::join_finishes_what_was_handed_over
+        life::close_lets_calls_go_on
         life::terminate_does_not_wait
         life::handles_outlive_their_pool
         life::a_stream_outlives_its_pool
@@ -134,6 +141,9 @@ suite! {
         workers::contexts_are_forgotten
         workers::a_worker_has_no_input_and_a_name
         workers::what_a_task_leaves_behind_is_ended
+        hostile::a_late_worker_breaks_its_ring
+        hostile::a_worker_writes_into_the_bell
+        hostile::a_worker_breaks_its_ring_before_a_context_comes
         process::it_runs_and_ends
         process::its_end_is_told
         process::it_is_waited_for_or_not

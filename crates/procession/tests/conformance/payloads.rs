@@ -234,3 +234,31 @@ pub fn a_result_that_panics_on_its_way(kind: Kind) {
     assert_eq!(pool.map(square, 0..100).unwrap().len(), 100);
     pool.join();
 }
+
+/// The number three cannot be read in the program.
+#[derive(Debug, PartialEq, Serialize)]
+struct NoThree(u64);
+
+impl<'de> Deserialize<'de> for NoThree {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<NoThree, D::Error> {
+        let n = u64::deserialize(deserializer)?;
+        assert_ne!(n, 3, "three is not for us");
+        Ok(NoThree(n))
+    }
+}
+
+pub fn an_outcome_that_panics_when_it_is_read_is_one_of_many(kind: Kind) {
+    let pool = kind.pool();
+    for chunk_size in [1, 10] {
+        let mut outcomes = pool.chunk_size(chunk_size).imap(NoThree, 0..10).unwrap();
+        let mut seen = Vec::new();
+        loop {
+            match catch_unwind(AssertUnwindSafe(|| outcomes.next())) {
+                Ok(Some(outcome)) => seen.push(outcome.result.unwrap().0),
+                Ok(None) => break,
+                Err(_) => seen.push(300),
+            }
+        }
+        assert_eq!(seen, [0, 1, 2, 300, 4, 5, 6, 7, 8, 9]);
+    }
+}

@@ -1,0 +1,69 @@
+//! Workers that write what they like into the memory that they share with the program (docs/protocol.md).
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileExt;
+use std::time::Duration;
+
+use crate::support::{Kind, square};
+
+/// The head of the results' ring, the tail of the tasks' ring, and the mode of the pool's bell.
+const RESULTS_HEAD: u64 = 448;
+const TASKS_TAIL: u64 = 384;
+const BELL_MODE: u64 = 64;
+
+/// Writes into this worker's mapping of the segment `name`.
+fn scribble(name: &str, at: u64, bytes: &[u8]) {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let line = maps.lines().find(|line| line.contains(name)).expect("a mapping");
+    let start = u64::from_str_radix(line.split('-').next().unwrap(), 16).unwrap();
+    OpenOptions::new().write(true).open("/proc/self/mem").unwrap().write_all_at(bytes, start + at).unwrap();
+}
+
+/// It spends its grace breaking the protocol.
+fn breaks_its_ring_and_spins(_: ()) {
+    scribble("procession-lane", RESULTS_HEAD, &[0xff; 8]);
+    loop {
+        std::hint::spin_loop();
+    }
+}
+
+pub fn a_late_worker_breaks_its_ring(kind: Kind) {
+    let limit = Duration::from_millis(400);
+    let pool = kind.builder().timeout(limit).grace(Duration::from_secs(600)).build().unwrap();
+    let failure = pool.apply(breaks_its_ring_and_spins, ()).unwrap_err();
+    let failure = failure.failure().unwrap();
+    assert!(failure.is_crash() || failure.is_timeout(), "{failure:?}");
+    assert_eq!(pool.map(square, 0..100).unwrap().len(), 100);
+}
+
+/// The program sleeps on the bell when this says that it does not.
+fn silences_the_bell(n: u64) -> u64 {
+    std::thread::sleep(Duration::from_millis(20));
+    scribble("procession-bell", BELL_MODE, &[0; 4]);
+    n
+}
+
+pub fn a_worker_writes_into_the_bell(kind: Kind) {
+    let pool = kind.pool();
+    for n in 0..5 {
+        assert_eq!(pool.apply(silences_the_bell, n).unwrap(), n);
+    }
+    let task = pool.submit(silences_the_bell, 7).unwrap();
+    assert_eq!(task.wait().result, Ok(7));
+}
+
+fn takes_what_was_never_sent(n: u64) -> u64 {
+    scribble("procession-lane", TASKS_TAIL, &[0xff; 8]);
+    n
+}
+
+pub fn a_worker_breaks_its_ring_before_a_context_comes(kind: Kind) {
+    let pool = kind.pool();
+    let context = "x".repeat(1_000_000);
+    for _ in 0..5 {
+        // Its result may be lost with it.
+        let _ = pool.chunk_size(1).map(takes_what_was_never_sent, 0..pool.workers() as u64);
+        let lengths = pool.map_with(&context, |c: &String, n: u64| c.len() as u64 + n, 0..3);
+        assert!(lengths.is_ok_and(|lengths| lengths == [1_000_000, 1_000_001, 1_000_002]));
+    }
+}
