@@ -124,11 +124,9 @@ impl Supervisor {
     }
 
     fn describe_end(&mut self) -> String {
-        // It has closed its connection, so it is about to end if it has not yet: with the status that it has by now.
-        self.child.kill();
         let status = self.child.try_wait().ok().flatten();
-        let status = status.map_or_else(|| "unknown status".to_string(), |status| status.to_string());
-        format!("the supervisor ended ({status}); is procession::init() the first call in main?")
+        let status = status.map_or_else(String::new, |status| format!(" ({status})"));
+        format!("the supervisor ended{status}; is procession::init() the first call in main?")
     }
 
     fn lease(&self) -> io::Result<Lease> {

@@ -12,6 +12,11 @@ fn open_descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
+fn pidfds() -> usize {
+    let links = std::fs::read_dir("/proc/self/fd").unwrap().flatten().flat_map(|fd| std::fs::read_link(fd.path()));
+    links.filter(|link| link.to_string_lossy().contains("pidfd")).count()
+}
+
 fn shared_memory_files() -> Vec<String> {
     let Ok(files) = std::fs::read_dir("/dev/shm") else { return Vec::new() };
     files.map(|f| f.unwrap().file_name().into_string().unwrap()).filter(|name| name.contains("procession")).collect()
@@ -22,7 +27,8 @@ fn tasks_that_wait_take_none() {
     alone("descriptors::tasks_that_wait_take_none", || {
         let pool = Pool::builder().workers(2).build().unwrap();
         pool.map(square, 0..100).unwrap();
-        let before = until(|| (pool.stats().workers.len() == 2).then(open_descriptors));
+        // The supervisor has told of both workers.
+        let before = until(|| (pidfds() == 2).then(open_descriptors));
         let tasks: Vec<_> = (0..100_000).map(|n| pool.submit(square, n).unwrap()).collect();
         assert_eq!(open_descriptors(), before);
         for (n, task) in (0..).zip(tasks) {
