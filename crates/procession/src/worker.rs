@@ -350,13 +350,24 @@ pub(crate) fn catch_panics() {
     });
 }
 
+/// What a panic says, if that is text.
+pub(crate) fn panic_text(payload: Box<dyn Any + Send>) -> Option<String> {
+    let payload = match payload.downcast::<String>() {
+        Ok(text) => return Some(*text),
+        Err(payload) => payload,
+    };
+    match payload.downcast::<&str>() {
+        Ok(text) => Some(text.to_string()),
+        Err(payload) => {
+            // Its drop may panic again.
+            std::mem::forget(payload);
+            None
+        }
+    }
+}
+
 fn describe_panic(payload: Box<dyn Any + Send>) -> Fault {
-    let message = payload.downcast::<String>().map(|text| *text).unwrap_or_else(|payload| {
-        let text = payload.downcast_ref::<&str>().map(|text| (*text).to_string());
-        // Its drop may panic again.
-        std::mem::forget(payload);
-        text.unwrap_or_else(|| "a value that is no text".to_string())
-    });
+    let message = panic_text(payload).unwrap_or_else(|| "a value that is no text".to_string());
     let (location, backtrace) = PANIC.take().unwrap_or_default();
     Fault::Panicked { message, location, backtrace }
 }

@@ -19,6 +19,7 @@ use super::stderr;
 use crate::lane::POOL_BELL;
 use crate::ring::mode;
 use crate::wire::{Frame, FrameKind};
+use crate::worker::panic_text;
 use crate::{Error, ErrorKind};
 
 type Callback = Box<dyn FnOnce() + Send>;
@@ -332,10 +333,7 @@ impl Core {
 
 /// Runs what a user has given us. Its panic is printed by the hook, and goes no further: others have nothing to do with it.
 fn contain(f: impl FnOnce()) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
-        // Its drop may panic again.
-        std::mem::forget(payload);
-    }
+    let _ = catch_unwind(AssertUnwindSafe(f)).map_err(panic_text);
 }
 
 /// Puts an event that needs no worker where the batch's caller finds it.
