@@ -160,7 +160,8 @@ fn check_crash(failure: &Failure, end: End) {
         End::Signal(signal) => (None, Some(signal)),
         End::Encoding => (None, Some(9)),
     };
-    assert!((*exit_code, *signal) == want || *signal == Some(9), "{end:?} was told as {failure:?}");
+    // Beside another thread a SIGSEGV that an item sends to its own process may come while the next one runs.
+    assert!((*exit_code, *signal) == want || matches!(signal, Some(9 | 11)), "{end:?} was told as {failure:?}");
 }
 
 #[derive(Debug, Default, Clone, Copy)]
