@@ -1,6 +1,7 @@
 //! The batch jobs of the toolbox. One folder per job; [`Job`] is what they have in common.
 #![forbid(unsafe_code)]
 
+mod buffer;
 mod decode;
 mod drive;
 pub mod hash;

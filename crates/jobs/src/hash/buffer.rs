@@ -2,13 +2,15 @@
 
 use std::cell::RefCell;
 
+use crate::buffer::Buffer;
+
 /// Longest buffer. Measured with all algorithms: between 64 KiB and 1 MiB it makes no difference.
 const MAX_BYTES: usize = 256 << 10;
 /// Shortest buffer, so that many small files of growing length do not lengthen it one by one.
 const MIN_BYTES: usize = 16 << 10;
 
 thread_local! {
-    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static BUFFER: RefCell<Option<Buffer>> = const { RefCell::new(None) };
 }
 
 /// Lends a buffer for reading about that many bytes.
@@ -17,12 +19,10 @@ pub fn with_buffer<R>(bytes: u64, read: impl FnOnce(&mut [u8]) -> R) -> R {
     let wanted = usize::try_from(bytes.saturating_add(1)).unwrap_or(MAX_BYTES).clamp(MIN_BYTES, MAX_BYTES);
     BUFFER.with(|buffer| {
         // Taken out while it is used: were `read` to come here again, it would get a buffer of its own.
-        let mut lent = buffer.take();
-        if lent.len() < wanted {
-            lent = vec![0; wanted.next_power_of_two()];
-        }
-        let result = read(&mut lent);
-        buffer.replace(lent);
+        let kept = buffer.take().filter(|kept| kept.step() >= wanted);
+        let mut lent = kept.unwrap_or_else(|| Buffer::new(wanted.next_power_of_two()));
+        let result = read(lent.front());
+        buffer.replace(Some(lent));
         result
     })
 }

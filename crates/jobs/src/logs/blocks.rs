@@ -4,6 +4,8 @@ use std::io::{self, Read};
 
 use memchr::{memchr, memrchr};
 
+use crate::buffer::Buffer;
+
 /// Bytes asked for at once: few calls, and what is read is still in the CPU's cache when it is searched.
 pub const READ_BYTES: usize = 256 << 10;
 
@@ -35,89 +37,87 @@ impl Lines {
     }
 
     /// Reads on with `reader`, which stands at [`Lines::read_from`], and calls `each` with blocks of whole lines and the
-    /// offset of each block. Only the last line of the last block may lack its line feed. `buffer` must not be empty;
-    /// it grows to the longest line.
+    /// offset of each block. Only the last line of the last block may lack its line feed. The buffer grows with the
+    /// longest line.
     ///
     /// # Errors
     /// Those of `reader`, a line that is too long, and a range that is not there.
-    pub fn read(self, reader: &mut impl Read, buffer: &mut Vec<u8>, each: impl FnMut(&[u8], u64)) -> io::Result<()> {
+    pub fn read(self, reader: &mut impl Read, buffer: &mut Buffer, each: impl FnMut(&[u8], u64)) -> io::Result<()> {
         self.read_on(0, reader, buffer, each)
     }
 
-    /// As [`Lines::read`], when the first `filled` bytes are in the buffer already.
+    /// As [`Lines::read`], when the first `filled` bytes are at the buffer's front already.
     ///
     /// # Errors
     /// As [`Lines::read`].
     pub fn read_on(
         self,
-        mut filled: usize,
+        filled: usize,
         reader: &mut impl Read,
-        buffer: &mut Vec<u8>,
+        buffer: &mut Buffer,
         mut each: impl FnMut(&[u8], u64),
     ) -> io::Result<()> {
         let is_past = |offset: u64| self.end.is_some_and(|end| offset >= end);
-        // The file's offset of buffer[0], and how much at the buffer's front is the begin of an unfinished line.
+        // What is held of the file, its offset, and how much at its begin was searched already and has no line feed.
+        let mut held = buffer.first(filled);
         let mut at = self.read_from();
-        let mut kept = 0;
+        let mut searched = 0;
         let mut is_skipping = self.start > 0;
         if is_past(self.start) {
             return Ok(());
         }
         loop {
-            if kept == buffer.len() {
-                if kept >= MAX_LINE_BYTES {
+            if held.len() == searched {
+                if searched >= MAX_LINE_BYTES {
                     return Err(too_long());
                 }
-                buffer.resize((kept * 2).max(1), 0);
-            }
-            if filled == kept {
-                filled += match reader.read(&mut buffer[kept..]) {
+                held = buffer.make_room(held);
+                held.end += match reader.read(buffer.space(held.end)) {
                     Ok(n) => n,
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                     Err(error) => return Err(error),
                 };
             }
-            if filled == kept {
-                if at + (filled as u64) < self.end.unwrap_or(self.start) {
+            let text = buffer.get(held.clone());
+            if text.len() == searched {
+                if at + (text.len() as u64) < self.end.unwrap_or(self.start) {
                     return Err(io::Error::other("it became shorter in the meantime"));
                 }
-                if filled > 0 {
-                    each(&buffer[..filled], at);
+                if !text.is_empty() {
+                    each(text, at);
                 }
                 return Ok(());
             }
             let mut begin = 0;
             if is_skipping {
-                match memchr(b'\n', &buffer[..filled]) {
+                match memchr(b'\n', text) {
                     Some(i) => {
                         is_skipping = false;
                         begin = i + 1;
                     }
-                    None => begin = filled,
+                    None => begin = text.len(),
                 }
                 if is_past(at + begin as u64) {
                     return Ok(());
                 }
             }
-            // What was kept has no line feed.
-            let fresh = kept.max(begin);
+            let fresh = searched.max(begin);
             // The last line of the range is the one with the range's last byte.
             if let Some(end) = self.end
-                && at + filled as u64 >= end
+                && at + text.len() as u64 >= end
             {
-                let last = usize::try_from((end - 1).saturating_sub(at)).unwrap_or(usize::MAX).clamp(fresh, filled);
-                if let Some(i) = memchr(b'\n', &buffer[last..filled]) {
-                    each(&buffer[begin..=last + i], at + begin as u64);
+                let last = usize::try_from((end - 1).saturating_sub(at)).unwrap_or(usize::MAX).clamp(fresh, text.len());
+                if let Some(i) = memchr(b'\n', &text[last..]) {
+                    each(&text[begin..=last + i], at + begin as u64);
                     return Ok(());
                 }
             }
-            let cut = memrchr(b'\n', &buffer[fresh..filled]).map_or(begin, |i| fresh + i + 1);
+            let cut = memrchr(b'\n', &text[fresh..]).map_or(begin, |i| fresh + i + 1);
             if cut > begin {
-                each(&buffer[begin..cut], at + begin as u64);
+                each(&text[begin..cut], at + begin as u64);
             }
-            buffer.copy_within(cut..filled, 0);
-            kept = filled - cut;
-            filled = kept;
+            held.start += cut;
+            searched = held.len();
             at += cut as u64;
         }
     }
@@ -146,7 +146,7 @@ mod tests {
         let from = usize::try_from(lines.read_from()).unwrap().min(text.len());
         let mut all = Vec::new();
         lines
-            .read(&mut Trickle(&text[from..], step), &mut vec![0; buffer], |block, offset| {
+            .read(&mut Trickle(&text[from..], step), &mut Buffer::new(buffer), |block, offset| {
                 let offset = usize::try_from(offset).unwrap();
                 assert_eq!(&text[offset..offset + block.len()], block);
                 assert!(offset == 0 || text[offset - 1] == b'\n');
@@ -200,7 +200,7 @@ mod tests {
             let lines = Lines { start, end };
             let mut reader = Cursor::new(&text[..]);
             reader.set_position(lines.read_from());
-            let read = lines.read(&mut reader, &mut vec![0; 64], |_, _| {});
+            let read = lines.read(&mut reader, &mut Buffer::new(64), |_, _| {});
             assert_eq!(read.is_ok(), is_there, "{lines:?}");
         }
     }
@@ -211,14 +211,14 @@ mod tests {
         text.extend(b"\nshort\n");
         let mut lengths = Vec::new();
         Lines::ALL
-            .read(&mut Cursor::new(&text), &mut vec![0; READ_BYTES], |block, _| lengths.push(block.len()))
+            .read(&mut Cursor::new(&text), &mut Buffer::new(READ_BYTES), |block, _| lengths.push(block.len()))
             .unwrap();
         assert_eq!(lengths.iter().sum::<usize>(), text.len());
         // A range inside the line has no line of its own, and stops at its end.
         let inside = Lines { start: 1 << 20, end: Some(2 << 20) };
         let mut reader = Cursor::new(&text);
         reader.set_position(inside.read_from());
-        inside.read(&mut reader, &mut vec![0; READ_BYTES], |_, _| panic!("a line")).unwrap();
+        inside.read(&mut reader, &mut Buffer::new(READ_BYTES), |_, _| panic!("a line")).unwrap();
         assert!(reader.position() < 3 << 20);
     }
 }

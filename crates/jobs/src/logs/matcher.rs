@@ -3,22 +3,20 @@
 //! The regex is rewritten so that no match can contain a line feed and every anchor means a line's begin or end. Then
 //! whole buffers are searched, and lines are looked at only where something matches.
 
-use memchr::memmem::Finder;
 use memchr::{memchr, memchr_iter, memrchr};
 use regex_automata::Input;
 use regex_automata::meta::{self, Regex};
 use regex_syntax::ast::{self, Ast};
-use regex_syntax::hir::literal::Extractor;
+use regex_syntax::hir::literal::{Extractor, Literal};
 use regex_syntax::hir::translate::TranslatorBuilder;
 use regex_syntax::hir::{
     Capture, Class, ClassBytes, ClassBytesRange, ClassUnicode, ClassUnicodeRange, Hir, HirKind, Look, Repetition,
 };
 
+use super::literals::Literals;
+
 /// Why a regex with a line feed of its own is refused.
 const ONE_LINE: &str = "a pattern is matched within one line, so it must not contain a line feed";
-
-/// So few literals are each searched with one pass of `memmem`; for more, one pass of the regex engine is faster.
-const MAX_LITERALS: usize = 4;
 
 /// A pattern ready to count lines.
 #[derive(Debug)]
@@ -30,7 +28,7 @@ enum Search {
     /// The pattern matches the empty text everywhere, so every line.
     EveryLine,
     /// The pattern is one of a few literals.
-    Literals(Vec<Finder<'static>>),
+    Literals(Literals),
     Regex(Regex),
 }
 
@@ -93,22 +91,9 @@ impl Matcher {
         match &self.0 {
             Search::EveryLine if !wants_lines => count_lines(text),
             Search::EveryLine => count_found(text, wants_lines, first, Some),
-            Search::Literals(finders) => {
-                let find = |finder: &Finder, at: usize| finder.find(&text[at..]).map_or(usize::MAX, |i| at + i);
-                let mut next = [usize::MAX; MAX_LITERALS];
-                for (next, finder) in next.iter_mut().zip(finders) {
-                    *next = find(finder, 0);
-                }
-                count_found(text, wants_lines, first, |at| {
-                    let mut nearest = usize::MAX;
-                    for (next, finder) in next.iter_mut().zip(finders) {
-                        if *next < at {
-                            *next = find(finder, at);
-                        }
-                        nearest = nearest.min(*next);
-                    }
-                    (nearest < usize::MAX).then_some(nearest)
-                })
+            Search::Literals(literals) => {
+                let mut search = literals.search(text);
+                count_found(text, wants_lines, first, |at| search.next(at))
             }
             Search::Regex(regex) => {
                 let cache = cache.0.get_or_insert_with(|| regex.create_cache());
@@ -148,7 +133,7 @@ fn count_found(
 }
 
 /// The literals of a pattern that is nothing but a choice of a few.
-fn literals(hir: &Hir) -> Option<Vec<Finder<'static>>> {
+fn literals(hir: &Hir) -> Option<Literals> {
     // The extractor passes over `^` and `\b`.
     if !hir.properties().look_set().is_empty() {
         return None;
@@ -157,9 +142,7 @@ fn literals(hir: &Hir) -> Option<Vec<Finder<'static>>> {
     if !literals.is_exact() {
         return None;
     }
-    let literals = literals.literals().filter(|literals| literals.len() <= MAX_LITERALS)?;
-    let is_usable = literals.iter().all(|literal| !literal.as_bytes().is_empty());
-    is_usable.then(|| literals.iter().map(|literal| Finder::new(literal.as_bytes()).into_owned()).collect())
+    Literals::new(literals.literals()?.iter().map(Literal::as_bytes))
 }
 
 /// The number of lines in `text`, of which the last may lack its line feed.

@@ -7,6 +7,7 @@
 
 mod args;
 mod blocks;
+mod literals;
 mod matcher;
 mod pattern;
 mod plan;

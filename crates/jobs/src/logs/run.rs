@@ -13,6 +13,7 @@ use super::blocks::{Lines, READ_BYTES};
 use super::matcher::{Cache, Matcher};
 use super::pattern::Pattern;
 use super::scan::{Counts, Scan};
+use crate::buffer::Buffer;
 use crate::decode::Format;
 use crate::regular::Regular;
 use crate::{PlanError, TaskError};
@@ -96,7 +97,7 @@ pub enum Source {
 /// Memory of one task at a time.
 #[derive(Debug)]
 struct Scratch {
-    buffer: Vec<u8>,
+    buffer: Buffer,
     caches: Vec<Cache>,
 }
 
@@ -129,7 +130,7 @@ pub fn run(context: &LogsContext, task: LogsTask) -> Result<LogsDone, TaskError>
     let matchers = context.matchers().map_err(TaskError::new)?;
     let kept = context.scratch.lock().unwrap_or_else(PoisonError::into_inner).pop();
     let mut scratch = kept.unwrap_or_else(|| Scratch {
-        buffer: vec![0; READ_BYTES],
+        buffer: Buffer::new(READ_BYTES),
         caches: matchers.iter().map(Matcher::create_cache).collect(),
     });
     let Scratch { buffer, caches } = &mut scratch;
@@ -147,8 +148,8 @@ pub fn run(context: &LogsContext, task: LogsTask) -> Result<LogsDone, TaskError>
         }
     };
     let counts = scan.finish();
-    if scratch.buffer.len() > KEPT_BUFFER_BYTES {
-        scratch.buffer = vec![0; READ_BYTES];
+    if scratch.buffer.capacity() > KEPT_BUFFER_BYTES {
+        scratch.buffer = Buffer::new(READ_BYTES);
     }
     context.scratch.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
     result.map(|()| LogsDone { part: task.part, counts })
@@ -156,10 +157,10 @@ pub fn run(context: &LogsContext, task: LogsTask) -> Result<LogsDone, TaskError>
 
 /// Counts a whole file, through its compression if it has one. Reads to its end even if it has grown since the plan, or
 /// has no size at all (`/proc`).
-fn whole_file(path: &Path, name: &Path, buffer: &mut Vec<u8>, scan: &mut Scan) -> Result<(), TaskError> {
+fn whole_file(path: &Path, name: &Path, buffer: &mut Buffer, scan: &mut Scan) -> Result<(), TaskError> {
     let mut file = open(path, name)?;
-    let filled = file.read_head(buffer).map_err(|cause| TaskError::io("read", name, &cause))?;
-    let (action, result) = match Format::of(&buffer[..filled]) {
+    let filled = file.read_head(buffer.front()).map_err(|cause| TaskError::io("read", name, &cause))?;
+    let (action, result) = match Format::of(buffer.get(buffer.first(filled))) {
         None => ("read", Lines::ALL.read_on(filled, &mut file, buffer, |block, offset| scan.add(block, offset))),
         Some(format) => {
             let decoder = file.seek(0).and_then(|()| format.decode(file));
@@ -170,14 +171,14 @@ fn whole_file(path: &Path, name: &Path, buffer: &mut Vec<u8>, scan: &mut Scan) -
 }
 
 /// Counts a range of a plain file.
-fn range(path: &Path, lines: Lines, buffer: &mut Vec<u8>, scan: &mut Scan) -> Result<(), TaskError> {
+fn range(path: &Path, lines: Lines, buffer: &mut Buffer, scan: &mut Scan) -> Result<(), TaskError> {
     let mut file = open(path, path)?;
     file.seek(lines.read_from())
         .and_then(|()| count(lines, &mut file, buffer, scan))
         .map_err(|cause| TaskError::io("read", path, &cause))
 }
 
-fn count(lines: Lines, reader: &mut impl Read, buffer: &mut Vec<u8>, scan: &mut Scan) -> io::Result<()> {
+fn count(lines: Lines, reader: &mut impl Read, buffer: &mut Buffer, scan: &mut Scan) -> io::Result<()> {
     lines.read(reader, buffer, |block, offset| scan.add(block, offset))
 }
 

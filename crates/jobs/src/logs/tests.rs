@@ -152,7 +152,9 @@ fn scan_all(matcher: &matcher::Matcher, bytes: &[u8], cuts: &[u64], buffer: usiz
     for (start, end) in starts.zip(ends) {
         let lines = blocks::Lines { start, end };
         let from = bytes.len().min(lines.read_from() as usize);
-        lines.read(&mut &bytes[from..], &mut vec![0; buffer], |block, offset| scan.add(block, offset)).unwrap();
+        lines
+            .read(&mut &bytes[from..], &mut crate::buffer::Buffer::new(buffer), |block, offset| scan.add(block, offset))
+            .unwrap();
     }
     scan.finish()
 }
