@@ -201,7 +201,7 @@ mod tests {
                     random ^= random << 13;
                     random ^= random >> 7;
                     random ^= random << 17;
-                    let rare = random as usize % rarity == 0;
+                    let rare = (random as usize).is_multiple_of(rarity);
                     text.push(if rare { b"abcdefghij\n"[(random >> 32) as usize % 11] } else { common });
                 }
             }

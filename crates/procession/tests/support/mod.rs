@@ -152,8 +152,10 @@ pub fn own_pid(_: ()) -> u32 {
     std::process::id()
 }
 
+/// Sends a signal to the calling thread, which has had it when this returns. One to the process may be another
+/// thread's, a moment later.
 pub fn raise(signal: i32) {
-    procession_os::signal_process(std::process::id() as i32, signal);
+    signal_hook::low_level::raise(signal).expect("the signal exists");
 }
 
 /// A small generator of numbers that look random, the same for the same seed (splitmix64).
