@@ -15,12 +15,14 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod handle;
 mod init;
 mod lane;
 mod outcome;
 mod pool;
 mod process;
 mod ring;
+mod segment;
 mod supervisor;
 mod wire;
 mod worker;
