@@ -12,8 +12,8 @@ use rustix::net::{
 
 /// Messages are control messages: short. A longer one is an error for its sender.
 const MAX_MESSAGE: usize = 16 * 1024;
-/// Descriptors that one message can carry.
-const MAX_FDS: usize = 8;
+/// Descriptors that one message can carry (unix(7), SCM_MAX_FD).
+const MAX_FDS: usize = 253;
 
 /// One end of a socket pair.
 #[derive(Debug)]
@@ -63,6 +63,19 @@ impl Channel {
     /// # Errors
     /// `BrokenPipe` when the other end is closed.
     pub fn send(&self, message: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+        loop {
+            match self.try_send(message, fds) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => crate::poller::writable(&self.0)?,
+                sent => return sent,
+            }
+        }
+    }
+
+    /// Sends one message.
+    ///
+    /// # Errors
+    /// As [`Channel::send`], and `WouldBlock` when the other end's buffer is full.
+    pub fn try_send(&self, message: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
         if message.len() > MAX_MESSAGE || fds.len() > MAX_FDS {
             return Err(io::ErrorKind::InvalidInput.into());
         }
@@ -76,7 +89,6 @@ impl Channel {
             match rustix::net::sendmsg(&self.0, &iov, &mut control, SendFlags::NOSIGNAL) {
                 Ok(_) => return Ok(()),
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => crate::poller::writable(&self.0)?,
                 // Closed with messages that it had not read.
                 Err(Errno::CONNRESET) => return Err(io::ErrorKind::BrokenPipe.into()),
                 Err(e) => return Err(e.into()),

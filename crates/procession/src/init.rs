@@ -83,8 +83,7 @@ fn parse_worker(text: &str) -> Option<(Role, i32, String)> {
     let mut parts = text.splitn(3, ':');
     let role = match parts.next()? {
         "pool" => Role::PoolWorker,
-        "process" => Role::Process,
-        _ => return None,
+        other => Role::Process { handles: other.strip_prefix("process+")?.parse().ok()? },
     };
     Some((role, parts.next()?.parse().ok()?, parts.next()?.to_string()))
 }
@@ -108,7 +107,7 @@ fn become_worker(started: StartedWorker) -> ! {
     }
     let ended = match role {
         Role::PoolWorker => take(fds).and_then(worker::work),
-        Role::Process => take(fds).and_then(process::run),
+        Role::Process { .. } => process::run(fds),
     };
     match ended {
         Ok(code) => std::process::exit(code),
@@ -132,8 +131,8 @@ mod tests {
     #[test]
     fn worker_arguments_are_parsed_with_care() {
         assert_eq!(parse_worker("pool:12:a:b"), Some((Role::PoolWorker, 12, "a:b".to_string())));
-        assert_eq!(parse_worker("process:1:"), Some((Role::Process, 1, String::new())));
-        for bad in ["", "pool", "pool:12", "pool:x:y", "root:1:x"] {
+        assert_eq!(parse_worker("process+2:1:"), Some((Role::Process { handles: 2 }, 1, String::new())));
+        for bad in ["", "pool", "pool:12", "pool:x:y", "root:1:x", "process:1:x", "process+:1:x", "process+70000:1:x"] {
             assert_eq!(parse_worker(bad), None);
         }
     }

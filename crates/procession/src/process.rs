@@ -96,15 +96,17 @@ impl ProcessBuilder {
         init::check()?;
         let call = Call::<Once>::new::<RunOnce, _>(Plain(function)).map_err(|OutsideImage| Error::outside_image())?;
         let mut bytes = Vec::new();
-        wire::encode(argument, &mut bytes).map_err(|e| {
+        let handles = wire::encode_argument(argument, &mut bytes).map_err(|e| {
             Error::new(ErrorKind::BadArgument, format!("failed to encode the argument of the process: {e}"))
         })?;
         let name = self.name.unwrap_or_else(|| "process".to_string());
         let cannot = |e: io::Error| Error::start(&format!("process `{name}`"), e);
         let fd = write_call(call, &bytes).map_err(cannot)?;
         let lease = Lease::open().map_err(cannot)?;
-        let request = Request::Start { id: ID, name: name.clone(), method: self.method, role: Role::Process };
-        match lease.send(&request, &[fd.as_fd()]) {
+        let role = Role::Process { handles: handles.len() as u16 };
+        let request = Request::Start { id: ID, name: name.clone(), method: self.method, role };
+        let fds: Vec<_> = std::iter::once(fd.as_fd()).chain(handles.iter().map(AsFd::as_fd)).collect();
+        match lease.send(&request, &fds) {
             // The supervisor has just ended: the lease will tell.
             Err(e) if e.kind() != io::ErrorKind::BrokenPipe => return Err(cannot(e)),
             _ => {}
@@ -288,6 +290,7 @@ fn read_call(fd: &OwnedFd) -> io::Result<(Call<Once>, Vec<u8>)> {
 /// What the entry of a process gets: the encoded argument, and where to say that it was not one.
 struct Once {
     argument: Vec<u8>,
+    handles: Vec<OwnedFd>,
     problem: Option<String>,
 }
 
@@ -296,7 +299,8 @@ struct RunOnce;
 impl<A: DeserializeOwned + 'static> Shim<Plain<A, ()>> for RunOnce {
     type Context = Once;
     fn run(function: Plain<A, ()>, once: &mut Once) {
-        match wire::decode(Bytes::Owned(std::mem::take(&mut once.argument))) {
+        let (argument, handles) = (std::mem::take(&mut once.argument), std::mem::take(&mut once.handles));
+        match wire::decode_argument(Bytes::Owned(argument), handles) {
             Ok(argument) => (function.0)(argument),
             Err(e) => once.problem = Some(e),
         }
@@ -304,10 +308,11 @@ impl<A: DeserializeOwned + 'static> Shim<Plain<A, ()>> for RunOnce {
 }
 
 /// The child's side; returns its exit code.
-pub(crate) fn run([segment]: [OwnedFd; 1]) -> io::Result<i32> {
-    let (call, argument) = read_call(&segment)?;
-    drop(segment);
-    let mut once = Once { argument, problem: None };
+pub(crate) fn run(mut fds: Vec<OwnedFd>) -> io::Result<i32> {
+    let handles = fds.split_off(fds.len().min(1));
+    let (call, argument) = read_call(fds.first().ok_or(io::ErrorKind::InvalidInput)?)?;
+    drop(fds);
+    let mut once = Once { argument, handles, problem: None };
     // A panic has printed its message; 101 is what it ends a program with.
     if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| call.run(&mut once))).is_err() {
         return Ok(101);

@@ -1,10 +1,13 @@
 //! How values travel: postcard (its wire format is documented and stable), and the framing of tasks and results.
 
 use std::any::{Any, TypeId};
+use std::os::fd::OwnedFd;
 
 use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use crate::handle::{self, Handles, Sending};
 
 /// Appends to a vector.
 struct Append<'a>(&'a mut Vec<u8>);
@@ -119,9 +122,35 @@ pub(crate) fn decode<T: DeserializeOwned + 'static>(bytes: Bytes<'_>) -> Result<
     value.ok_or_else(|| "no value".to_string())
 }
 
+/// Encodes an argument, as [`encode`] does; returns the handles in it.
+#[inline(always)]
+pub(crate) fn encode_argument<T: Serialize + 'static>(value: T, out: &mut Vec<u8>) -> Result<Handles, String> {
+    if is_plain::<T>() {
+        return encode(value, out).map(|()| Handles::new());
+    }
+    let sending = Sending::begin();
+    encode(value, out)?;
+    Ok(sending.take())
+}
+
+/// Whether values of the type have no handles in them for certain. Decided when compiled.
+#[inline(always)]
+fn is_plain<T: 'static>() -> bool {
+    if_number!(T, Number => { return size_of::<Number>() > 0; });
+    TypeId::of::<T>() == TypeId::of::<Vec<u8>>()
+}
+
+/// The argument that `bytes` encode, with the handles that came beside them.
+#[inline(always)]
+pub(crate) fn decode_argument<T: DeserializeOwned + 'static>(bytes: Bytes<'_>, fds: Vec<OwnedFd>) -> Result<T, String> {
+    if fds.is_empty() { decode(bytes) } else { handle::with_received(fds, || decode(bytes)) }
+}
+
 /// The encoding of a value that its owner keeps, for [`decode_shared`]: as postcard has it, whatever its type.
-pub(crate) fn encode_shared<T: Serialize>(value: &T) -> Result<Vec<u8>, String> {
-    postcard::to_stdvec(value).map_err(|e| e.to_string())
+pub(crate) fn encode_shared<T: Serialize>(value: &T) -> Result<(Vec<u8>, Handles), String> {
+    let sending = Sending::begin();
+    let bytes = postcard::to_stdvec(value).map_err(|e| e.to_string())?;
+    Ok((bytes, sending.take()))
 }
 
 /// The value that `bytes` encode: all of them, or it is an error.
@@ -173,18 +202,18 @@ pub(crate) fn put_item(item: &[u8], chunk: &mut Vec<u8>) {
 }
 
 /// Encodes an item and appends it to the payload of a chunk, as [`put_item`] does; or gives its encoding back if it takes
-/// `large` bytes or more. On an error the chunk keeps what it had.
+/// `large` bytes or more, or has handles. On an error the chunk keeps what it had.
 #[inline]
 pub(crate) fn append_item<T: Serialize + 'static>(
     value: T,
     chunk: &mut Vec<u8>,
     large: usize,
-) -> Result<Option<Vec<u8>>, String> {
+) -> Result<Option<(Vec<u8>, Handles)>, String> {
     if TypeId::of::<T>() == TypeId::of::<Vec<u8>>() {
         let mut bytes = Vec::new();
         encode(value, &mut bytes)?;
         if bytes.len() >= large {
-            return Ok(Some(bytes));
+            return Ok(Some((bytes, Handles::new())));
         }
         put_item(&bytes, chunk);
         return Ok(None);
@@ -192,15 +221,18 @@ pub(crate) fn append_item<T: Serialize + 'static>(
     // Most items are short, and their length fits into one byte.
     let at = chunk.len();
     chunk.push(0);
-    if let Err(e) = encode(value, chunk) {
-        chunk.truncate(at);
-        return Err(e);
-    }
+    let handles = match encode_argument(value, chunk) {
+        Ok(handles) => handles,
+        Err(e) => {
+            chunk.truncate(at);
+            return Err(e);
+        }
+    };
     let len = chunk.len() - at - 1;
-    if len >= large {
+    if len >= large || !handles.is_empty() {
         let bytes = chunk.split_off(at + 1);
         chunk.truncate(at);
-        return Ok(Some(bytes));
+        return Ok(Some((bytes, handles)));
     }
     if len < 0x80 {
         chunk[at] = len as u8;
@@ -272,6 +304,8 @@ pub(crate) enum Fault {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Frame {
     pub kind: FrameKind,
+    /// Descriptors that were sent for it through the socket.
+    pub handles: u16,
     /// Items in the payload.
     pub count: u32,
     /// Bytes of payload that follow.
@@ -310,12 +344,13 @@ pub(crate) const FRAME_HEADER: usize = 48;
 impl Frame {
     /// A frame without payload, call or items.
     pub fn plain(kind: FrameKind) -> Frame {
-        Frame { kind, count: 0, len: 0, call: (0, 0), context: 0, seq: 0 }
+        Frame { kind, handles: 0, count: 0, len: 0, call: (0, 0), context: 0, seq: 0 }
     }
 
     pub fn to_bytes(self) -> [u8; FRAME_HEADER] {
         let mut bytes = [0; FRAME_HEADER];
-        bytes[..4].copy_from_slice(&(self.kind as u32).to_le_bytes());
+        bytes[..2].copy_from_slice(&(self.kind as u16).to_le_bytes());
+        bytes[2..4].copy_from_slice(&self.handles.to_le_bytes());
         bytes[4..8].copy_from_slice(&self.count.to_le_bytes());
         for (slot, word) in
             bytes[8..].chunks_exact_mut(8).zip([self.len, self.call.0, self.call.1, self.context, self.seq])
@@ -326,9 +361,10 @@ impl Frame {
     }
 
     pub fn parse(bytes: &[u8]) -> Option<Frame> {
+        let tiny = |at: usize| Some(u16::from_le_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
         let small = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
         let word = |at: usize| Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
-        let kind = match small(0)? {
+        let kind = match tiny(0)? {
             1 => FrameKind::Chunk,
             2 => FrameKind::Single,
             3 => FrameKind::Context,
@@ -341,6 +377,7 @@ impl Frame {
         };
         Some(Frame {
             kind,
+            handles: tiny(2)?,
             count: small(4)?,
             len: word(8)?,
             call: (word(16)?, word(24)?),
@@ -399,7 +436,7 @@ mod tests {
             items.push(vec![7; big]);
             let mut chunk = Vec::new();
             for item in &items {
-                prop_assert_eq!(append_item(item.clone(), &mut chunk, 1000), Ok(None));
+                prop_assert!(append_item(item.clone(), &mut chunk, 1000).unwrap().is_none());
             }
             let (mut at, mut got) = (0, Vec::new());
             while let Some((start, end)) = next_item(&chunk, at) {
@@ -411,9 +448,9 @@ mod tests {
         }
 
         #[test]
-        fn frames_survive(count in any::<u32>(), words in any::<[u64; 5]>(), kind in 0u32..10) {
+        fn frames_survive(count in any::<u32>(), handles in any::<u16>(), words in any::<[u64; 5]>(), kind in 0u32..10) {
             let mut bytes = Frame {
-                kind: FrameKind::Chunk, count, len: words[0], call: (words[1], words[2]), context: words[3], seq: words[4],
+                kind: FrameKind::Chunk, handles, count, len: words[0], call: (words[1], words[2]), context: words[3], seq: words[4],
             }.to_bytes();
             prop_assert_eq!(Frame::parse(&bytes).unwrap().to_bytes(), bytes);
             bytes[0] = kind as u8;
@@ -424,10 +461,10 @@ mod tests {
     #[test]
     fn large_items_do_not_join_a_chunk() {
         let mut chunk = vec![9];
-        assert_eq!(append_item(vec![7u8; 50], &mut chunk, 50), Ok(Some(vec![7; 50])));
-        assert_eq!(append_item("x".repeat(200), &mut chunk, 100).unwrap().unwrap().len(), 202);
+        assert_eq!(append_item(vec![7u8; 50], &mut chunk, 50).unwrap().unwrap().0, [7; 50]);
+        assert_eq!(append_item("x".repeat(200), &mut chunk, 100).unwrap().unwrap().0.len(), 202);
         assert_eq!(chunk, [9]);
-        assert_eq!(append_item("x".repeat(200), &mut chunk, 1000), Ok(None));
+        assert!(append_item("x".repeat(200), &mut chunk, 1000).unwrap().is_none());
         assert_eq!((chunk.len(), next_item(&chunk, 1)), (1 + 2 + 202, Some((3, 205))));
     }
 

@@ -9,10 +9,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Once};
 
-use procession_os::{Call, Notifier, Plain, Segment, Shim, WithContext};
+use procession_os::{Call, Channel, Notifier, Plain, Received, Segment, Shim, WithContext};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::handle;
 use crate::lane::{Claim, Lane, PIECE, POOL_BELL, RESULTS, TASKS, WORKER_BELL};
 use crate::ring::{Consumer, Corrupt, Producer, mode};
 use crate::wire::{self, Bytes, FRAME_HEADER, Fault, Frame, FrameKind, RecordKind};
@@ -66,12 +67,15 @@ pub(crate) struct Tasks {
 /// A context as it came, and as a value once a call has needed it.
 struct Context {
     bytes: Vec<u8>,
+    handles: Vec<OwnedFd>,
     value: Option<Arc<dyn Any>>,
 }
 
 /// The payload of one frame, and how far it is done.
 struct Items {
     payload: Vec<u8>,
+    /// Those of the only item.
+    handles: Vec<OwnedFd>,
     is_single: bool,
     at: usize,
     left: u32,
@@ -109,7 +113,7 @@ pub fn worker_state<T: Send + Sync + 'static>() -> Option<&'static T> {
 
 impl Tasks {
     pub fn new(link: Link) -> Tasks {
-        let items = Items { payload: Vec::new(), is_single: false, at: 0, left: 0, seq: 0 };
+        let items = Items { payload: Vec::new(), handles: Vec::new(), is_single: false, at: 0, left: 0, seq: 0 };
         Tasks { link, items, encoded: Vec::new(), contexts: HashMap::new(), context: 0, state: None }
     }
 
@@ -124,11 +128,11 @@ impl Tasks {
     }
 
     /// Does what one frame asks for. False if the worker has to end because its initializer failed.
-    pub fn handle(&mut self, frame: Frame, payload: Vec<u8>) -> io::Result<bool> {
+    pub fn handle(&mut self, frame: Frame, payload: Vec<u8>, handles: Vec<OwnedFd>) -> io::Result<bool> {
         match frame.kind {
             FrameKind::Chunk | FrameKind::Single => {
                 let is_single = frame.kind == FrameKind::Single;
-                self.items = Items { payload, is_single, at: 0, left: frame.count, seq: frame.seq };
+                self.items = Items { payload, handles, is_single, at: 0, left: frame.count, seq: frame.seq };
                 self.context = frame.context;
                 let outer = STATE.replace(self.state);
                 let ran = self.run(frame.call);
@@ -136,13 +140,13 @@ impl Tasks {
                 ran?;
             }
             FrameKind::Context => {
-                self.contexts.insert(frame.context, Context { bytes: payload, value: None });
+                self.contexts.insert(frame.context, Context { bytes: payload, handles, value: None });
             }
             FrameKind::Forget => {
                 self.contexts.remove(&frame.context);
             }
             FrameKind::Initialize => {
-                self.items = Items { payload, is_single: true, at: 0, left: 1, seq: 0 };
+                self.items = Items { payload, handles, is_single: true, at: 0, left: 1, seq: 0 };
                 self.run(frame.call)?;
                 return Ok(self.state.is_some());
             }
@@ -186,11 +190,15 @@ impl Tasks {
 
     #[inline]
     fn argument<A: DeserializeOwned + 'static>(&mut self, item: Item) -> Result<A, Fault> {
-        let bytes = match item {
-            Item::Whole => Bytes::Owned(std::mem::take(&mut self.items.payload)),
-            Item::Part(start, end) => Bytes::Borrowed(&self.items.payload[start..end]),
-        };
-        wire::decode(bytes).map_err(Fault::BadArgument)
+        match item {
+            Item::Whole => {
+                let (payload, handles) =
+                    (std::mem::take(&mut self.items.payload), std::mem::take(&mut self.items.handles));
+                wire::decode_argument(Bytes::Owned(payload), handles)
+            }
+            Item::Part(start, end) => wire::decode(Bytes::Borrowed(&self.items.payload[start..end])),
+        }
+        .map_err(Fault::BadArgument)
     }
 
     /// Runs the items of the frame, one by one, and publishes their results, which `f` puts into what it gets.
@@ -235,7 +243,8 @@ impl Tasks {
         if let Some(value) = &context.value {
             return Ok(Arc::clone(value));
         }
-        let decoded = wire::decode_shared::<C>(&context.bytes);
+        let handles = std::mem::take(&mut context.handles);
+        let decoded = handle::with_received(handles, || wire::decode_shared::<C>(&context.bytes));
         let value: Arc<dyn Any> = Arc::new(decoded.map_err(|e| Fault::BadArgument(format!("its context: {e}")))?);
         context.bytes = Vec::new();
         context.value = Some(Arc::clone(&value));
@@ -448,7 +457,7 @@ impl LaneLink {
 }
 
 /// Runs a worker of a pool until it is told to stop; returns its exit code.
-pub(crate) fn work([lane, pool, event, stderr]: [OwnedFd; 4]) -> io::Result<i32> {
+pub(crate) fn work([lane, pool, event, stderr, channel]: [OwnedFd; 5]) -> io::Result<i32> {
     procession_os::redirect_stderr(stderr.as_fd())?;
     let shared = Arc::new(Lane { memory: Segment::map(&lane)? });
     shared.check()?;
@@ -461,14 +470,16 @@ pub(crate) fn work([lane, pool, event, stderr]: [OwnedFd; 4]) -> io::Result<i32>
     let link =
         LaneLink { lane: Arc::clone(&shared), bell: Arc::clone(&bell), results, head: Vec::new(), unannounced: 0 };
     let mut tasks = Tasks::new(Link::Lane(link));
-    let mut inbox = Inbox { lane: Arc::clone(&shared), bell, ring: Consumer::new(TASKS) };
+    let channel = Channel::from_fd(channel)?;
+    let mut inbox = Inbox { lane: Arc::clone(&shared), bell, ring: Consumer::new(TASKS), channel };
     loop {
         let (frame, payload) = inbox.next()?;
+        let handles = if frame.handles > 0 { inbox.handles()? } else { Vec::new() };
         match frame.kind {
             FrameKind::Stop => return Ok(0),
             FrameKind::Resume => shared.resume(frame.seq),
             _ => {
-                if !tasks.handle(frame, payload)? {
+                if !tasks.handle(frame, payload, handles)? {
                     return Ok(125);
                 }
             }
@@ -500,6 +511,8 @@ struct Inbox {
     lane: Arc<Lane>,
     bell: Arc<PoolBell>,
     ring: Consumer,
+    /// By which the handles of frames come.
+    channel: Channel,
 }
 
 impl Inbox {
@@ -515,6 +528,14 @@ impl Inbox {
         }
         self.read(len, &mut payload)?;
         Ok((frame, payload))
+    }
+
+    /// What was sent beside a frame that says so: it was sent before the frame.
+    fn handles(&self) -> io::Result<Vec<OwnedFd>> {
+        match self.channel.receive()? {
+            Received::Message(_, fds) => Ok(fds),
+            Received::Empty | Received::Closed => Err(io::ErrorKind::InvalidData.into()),
+        }
     }
 
     /// Moves the next `len` bytes to the end of `out`, as they come.

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
+use crate::handle::Handles;
 use crate::outcome::Details;
 use crate::wire;
 use crate::{Failure, FailureKind};
@@ -27,6 +28,15 @@ pub(crate) struct Batch {
 pub(crate) struct Context {
     pub id: u64,
     pub bytes: Arc<Vec<u8>>,
+    pub handles: Carried,
+}
+
+/// The handles of a payload; none as a rule.
+pub(crate) type Carried = Option<Arc<Handles>>;
+
+/// What a payload with these handles carries.
+pub(crate) fn carried(handles: Handles) -> Carried {
+    (!handles.is_empty()).then(|| Arc::new(handles))
 }
 
 #[derive(Default)]
@@ -200,6 +210,8 @@ pub(crate) struct Chunk {
     pub is_single: bool,
     pub payload: Arc<Vec<u8>>,
     pub range: Range<usize>,
+    /// Only a single item has any.
+    pub handles: Carried,
 }
 
 impl Chunk {
@@ -255,6 +267,7 @@ mod tests {
             is_single: false,
             payload: payload.into(),
             range,
+            handles: None,
         }
     }
 

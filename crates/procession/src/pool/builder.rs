@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Pool;
+use super::batch::carried;
 use super::settings::{Initializer, Settings};
 use crate::worker::{Initialize, Tasks};
 use crate::{Error, ErrorKind, StartMethod, wire};
@@ -73,9 +74,10 @@ impl PoolBuilder {
         T: Send + Sync + 'static,
     {
         let mut bytes = Vec::new();
-        match (Call::<Tasks>::new::<Initialize, _>(Plain(function)), wire::encode(argument, &mut bytes)) {
-            (Ok(call), Ok(())) => {
-                self.settings.initializer = Some(Initializer { call: call.to_raw(), argument: Arc::new(bytes) });
+        match (Call::<Tasks>::new::<Initialize, _>(Plain(function)), wire::encode_argument(argument, &mut bytes)) {
+            (Ok(call), Ok(handles)) => {
+                let (argument, handles) = (Arc::new(bytes), carried(handles));
+                self.settings.initializer = Some(Initializer { call: call.to_raw(), argument, handles });
             }
             (Err(OutsideImage), _) => self.problem = Some(Error::outside_image()),
             (_, Err(message)) => {

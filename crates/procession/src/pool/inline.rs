@@ -3,8 +3,9 @@
 //! Arguments and results are encoded and decoded as on their way to a worker, so what works here works there.
 
 use std::any::Any;
+use std::os::fd::{AsFd, OwnedFd};
 
-use super::batch::{Chunk, Event};
+use super::batch::{Carried, Chunk, Event};
 use super::settings::Settings;
 use super::shared::Shared;
 use crate::outcome::Details;
@@ -23,6 +24,11 @@ fn kept(tasks: &mut Tasks) -> Vec<(RecordKind, Vec<u8>)> {
     }
 }
 
+/// The handles as another process would get them; fewer if this one may not have more.
+fn copies(handles: &Carried) -> Vec<OwnedFd> {
+    handles.iter().flat_map(|handles| handles.iter()).map_while(|h| h.as_fd().try_clone_to_owned().ok()).collect()
+}
+
 impl State {
     pub fn new(settings: &Settings) -> Result<State, Error> {
         worker::catch_panics();
@@ -30,7 +36,7 @@ impl State {
         let mut tasks = Tasks::new(Link::Kept(Vec::new()));
         let frame = Frame { call: init.call, count: 1, ..Frame::plain(FrameKind::Initialize) };
         let broken = |why: String| Error::new(ErrorKind::Broken, format!("failed to start the pool: {why}"));
-        tasks.handle(frame, init.argument.to_vec()).map_err(|e| broken(e.to_string()))?;
+        tasks.handle(frame, init.argument.to_vec(), copies(&init.handles)).map_err(|e| broken(e.to_string()))?;
         match kept(&mut tasks).pop() {
             Some((_, fault)) => {
                 let fault = wire::decode::<Fault>(Bytes::Owned(fault)).map_err(broken)?;
@@ -54,10 +60,10 @@ impl State {
         };
         if let Some(context) = context {
             let frame = Frame { context: context.id, ..Frame::plain(FrameKind::Context) };
-            let _ = tasks.handle(frame, context.bytes.to_vec());
+            let _ = tasks.handle(frame, context.bytes.to_vec(), copies(&context.handles));
         }
         // It fails only for a call of another program, and this one made the call.
-        let _ = tasks.handle(frame, chunk.payload[chunk.range.clone()].to_vec());
+        let _ = tasks.handle(frame, chunk.payload[chunk.range.clone()].to_vec(), copies(&chunk.handles));
         let mut core = shared.lock();
         for (index, (kind, payload)) in (chunk.first..).zip(kept(&mut tasks)) {
             let attempts = chunk.attempts + 1;

@@ -22,7 +22,7 @@ use procession_os::{Call, OutsideImage, Plain, Shim, Target, WithContext};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use self::batch::{Batch, Chunk, Context};
+use self::batch::{Batch, Chunk, Context, carried};
 use self::shared::Shared;
 use self::stream::{CallOptions, Feed};
 use crate::worker::{Run, Tasks, TryRun};
@@ -164,11 +164,20 @@ impl Pool {
         let batch = self.batch::<Run, _>(Plain(function), None)?;
         let task = Task::new(Arc::clone(&self.shared), Arc::clone(&batch));
         let mut payload = Vec::new();
-        match wire::encode(argument, &mut payload) {
-            Ok(()) => {
-                let (payload, range) = (Arc::new(payload), 0..0);
-                let range = range.start..payload.len();
-                self.shared.submit(Chunk { batch, first: 0, count: 1, attempts: 0, is_single: true, payload, range });
+        match wire::encode_argument(argument, &mut payload) {
+            Ok(handles) => {
+                let (range, payload) = (0..payload.len(), Arc::new(payload));
+                let handles = carried(handles);
+                self.shared.submit(Chunk {
+                    batch,
+                    first: 0,
+                    count: 1,
+                    attempts: 0,
+                    is_single: true,
+                    payload,
+                    range,
+                    handles,
+                });
             }
             Err(message) => {
                 let kind = crate::FailureKind::BadArgument { message };
@@ -340,10 +349,11 @@ impl Calls<'_> {
 
     fn context<C: Serialize>(context: &C) -> Result<Option<Arc<Context>>, Error> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        let bytes = wire::encode_shared(context).map_err(|e| {
+        let (bytes, handles) = wire::encode_shared(context).map_err(|e| {
             Error::new(ErrorKind::BadArgument, format!("failed to encode the context of the call: {e}"))
         })?;
-        Ok(Some(Arc::new(Context { id: NEXT.fetch_add(1, Ordering::Relaxed), bytes: Arc::new(bytes) })))
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        Ok(Some(Arc::new(Context { id, bytes: Arc::new(bytes), handles: carried(handles) })))
     }
 
     /// See [`Pool::map`].

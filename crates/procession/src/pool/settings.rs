@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::batch::Carried;
 use crate::StartMethod;
 
 #[derive(Debug, Clone)]
@@ -36,4 +37,5 @@ impl Settings {
 pub(crate) struct Initializer {
     pub call: (u64, u64),
     pub argument: Arc<Vec<u8>>,
+    pub handles: Carried,
 }

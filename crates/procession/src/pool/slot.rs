@@ -7,9 +7,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use procession_os::Segment;
+use procession_os::{Channel, Segment};
 
-use super::batch::Chunk;
+use super::batch::{Carried, Chunk};
+use crate::handle::Descriptor;
 use crate::lane::{Lane, PIECE, RESULTS, TASKS, WORKER_BELL};
 use crate::ring::{Consumer, Corrupt, Producer};
 use crate::wire::{self, FRAME_HEADER, Frame, FrameKind, RecordKind};
@@ -22,6 +23,8 @@ const STDERR_TAIL: usize = 4096;
 pub(crate) struct Slot {
     pub lane: Lane,
     pub lane_fd: OwnedFd,
+    /// By which the handles of arguments go to the worker.
+    pub channel: Option<Channel>,
     tasks: Producer,
     results: Consumer,
     /// Frames that did not fit into the ring yet.
@@ -140,6 +143,7 @@ impl Slot {
         Ok(Slot {
             lane: Lane { memory },
             lane_fd,
+            channel: None,
             tasks: Producer::new(TASKS),
             results: Consumer::new(RESULTS),
             outgoing: VecDeque::new(),
@@ -176,6 +180,7 @@ impl Slot {
         self.queue.clear();
         (self.next_seq, self.acked_seq, self.given, self.taken) = (0, 0, 0, 0);
         (self.pid, self.pidfd, self.stderr, self.doom, self.not_ready) = (0, None, None, None, None);
+        self.channel = None;
         (self.is_up, self.is_broken) = (false, false);
         self.stderr_tail.clear();
         self.contexts.clear();
@@ -190,11 +195,20 @@ impl Slot {
 
     /// Sends a frame that is only a header.
     pub fn send_plain(&mut self, frame: Frame) -> Result<(), Corrupt> {
-        self.send(frame, Arc::default(), 0..0)
+        self.send(frame, Arc::default(), 0..0, &None)
     }
 
     /// Sends a frame: into the ring, or as far as there is room.
-    pub fn send(&mut self, frame: Frame, payload: Arc<Vec<u8>>, range: Range<usize>) -> Result<(), Corrupt> {
+    pub fn send(
+        &mut self,
+        mut frame: Frame,
+        payload: Arc<Vec<u8>>,
+        range: Range<usize>,
+        handles: &Carried,
+    ) -> Result<(), Corrupt> {
+        if let Some(handles) = handles {
+            frame.handles = self.send_handles(handles);
+        }
         let header = frame.to_bytes();
         let memory = &self.lane.memory;
         let len = FRAME_HEADER + range.len();
@@ -207,6 +221,15 @@ impl Slot {
         }
         self.outgoing.push_back(Outgoing { header, payload, range, sent: 0 });
         self.send_more()
+    }
+
+    /// Sends what goes beside a frame, before it; returns how many. Without them the argument cannot be decoded, which is
+    /// that task's failure.
+    fn send_handles(&self, handles: &[Descriptor]) -> u16 {
+        let fds: Vec<_> = handles.iter().map(AsFd::as_fd).collect();
+        // The few messages that a worker has not taken yet always fit into the socket's buffer.
+        let sent = self.channel.as_ref().is_some_and(|channel| channel.try_send(&[0], &fds).is_ok());
+        if sent { fds.len() as u16 } else { 0 }
     }
 
     /// Goes on with frames that did not fit.
@@ -247,7 +270,9 @@ impl Slot {
         if self.queue.is_empty() {
             self.progress_at = now;
         }
+        let handles = chunk.handles.clone();
         let frame = Frame {
+            handles: 0,
             kind: if chunk.is_single { FrameKind::Single } else { FrameKind::Chunk },
             count: chunk.count,
             len: chunk.range.len() as u64,
@@ -265,9 +290,9 @@ impl Slot {
         {
             let len = context.bytes.len();
             let frame = Frame { len: len as u64, context: context.id, ..Frame::plain(FrameKind::Context) };
-            self.send(frame, Arc::clone(&context.bytes), 0..len)?;
+            self.send(frame, Arc::clone(&context.bytes), 0..len, &context.handles)?;
         }
-        self.send(frame, payload, range)
+        self.send(frame, payload, range, &handles)
     }
 
     /// Drops a context that no call uses any more.

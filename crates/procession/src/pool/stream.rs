@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::batch::{Batch, Chunk, Event};
+use super::batch::{Batch, Carried, Chunk, Event, carried};
 use super::core::{Core, Stage};
 use super::held::Held;
 use super::results::Results;
@@ -177,12 +177,12 @@ where
             };
             match wire::append_item(item, &mut self.chunk.payload, SINGLE_BYTES) {
                 Ok(None) => {}
-                Ok(Some(single)) => {
+                Ok(Some((single, handles))) => {
                     self.submit_chunk();
                     let index = self.pulled;
                     self.pulled += 1;
                     self.last_chunk = 1;
-                    return self.submit(index, 1, Arc::new(single), true);
+                    return self.submit(index, 1, Arc::new(single), true, carried(handles));
                 }
                 Err(message) => {
                     // This item ends the chunk, for a chunk's items are numbered without gaps.
@@ -208,14 +208,14 @@ where
         if is_usual && self.payloads.len() < 4 * self.shared.settings.workers {
             self.payloads.push_back(Arc::clone(&payload));
         }
-        self.submit(self.pulled - count as usize, count, payload, false);
+        self.submit(self.pulled - count as usize, count, payload, false, None);
     }
 
-    fn submit(&self, first: usize, count: u32, payload: Arc<Vec<u8>>, is_single: bool) {
+    fn submit(&self, first: usize, count: u32, payload: Arc<Vec<u8>>, is_single: bool, handles: Carried) {
         if count > 0 {
             let range = 0..payload.len();
             let batch = Arc::clone(&self.batch);
-            self.shared.submit(Chunk { batch, first, count, attempts: 0, is_single, payload, range });
+            self.shared.submit(Chunk { batch, first, count, attempts: 0, is_single, payload, range, handles });
         }
     }
 

@@ -32,17 +32,20 @@ pub enum StartMethod {
 /// What kind of work a started process does. The descriptors that it needs travel with the request, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Role {
-    /// Descriptors: lane, pool bell, pool event, standard error.
+    /// Descriptors: lane, pool bell, pool event, standard error, the socket for handles.
     PoolWorker,
-    /// Descriptors: the segment with the call.
-    Process,
+    /// Descriptors: the segment with the call, and the handles in its argument.
+    Process {
+        /// How many those are.
+        handles: u16,
+    },
 }
 
 impl Role {
     pub fn fd_count(self) -> usize {
         match self {
-            Role::PoolWorker => 4,
-            Role::Process => 1,
+            Role::PoolWorker => 5,
+            Role::Process { handles } => 1 + usize::from(handles),
         }
     }
 }

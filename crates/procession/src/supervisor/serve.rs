@@ -259,8 +259,8 @@ impl Supervisor {
 /// Starts a worker by executing this program again.
 fn spawn(supervisor_pid: i32, name: &str, role: Role, fds: &[OwnedFd]) -> io::Result<i32> {
     let role = match role {
-        Role::PoolWorker => "pool",
-        Role::Process => "process",
+        Role::PoolWorker => "pool".to_string(),
+        Role::Process { handles } => format!("process+{handles}"),
     };
     let argument = format!("{WORKER_ARGUMENT}{role}:{supervisor_pid}:{name}");
     let fds = fds.iter().map(AsFd::as_fd).collect();

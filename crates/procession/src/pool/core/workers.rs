@@ -5,6 +5,8 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use procession_os::Channel;
+
 use super::{Core, ON_LEASE, SIGKILL, Stage, TICK};
 use crate::outcome::Details;
 use crate::pool::batch::{Chunk, Event};
@@ -59,6 +61,8 @@ impl Core {
         slot.renew();
         slot.worker_id = self.next_worker_id;
         self.next_worker_id += 1;
+        let (channel, channel_end) = Channel::pair()?;
+        slot.channel = Some(channel);
         let (stderr, stderr_end) = io::pipe()?;
         procession_os::set_nonblocking(&stderr)?;
         self.poller.add(&stderr, slot.worker_id)?;
@@ -67,7 +71,7 @@ impl Core {
             Some(init) => {
                 let frame =
                     Frame { call: init.call, len: init.argument.len() as u64, ..Frame::plain(FrameKind::Initialize) };
-                slot.send(frame, Arc::clone(&init.argument), 0..init.argument.len())
+                slot.send(frame, Arc::clone(&init.argument), 0..init.argument.len(), &init.handles)
             }
             None => slot.send_plain(Frame::plain(FrameKind::Begin)),
         };
@@ -78,7 +82,7 @@ impl Core {
             method: self.settings.method,
             role: Role::PoolWorker,
         };
-        let fds = [slot.lane_fd(), self.bell_fd.as_fd(), self.event.as_fd(), stderr_end.as_fd()];
+        let fds = [slot.lane_fd(), self.bell_fd.as_fd(), self.event.as_fd(), stderr_end.as_fd(), channel_end.as_fd()];
         slot.phase = match lease.send(&request, &fds) {
             Ok(()) => Phase::Starting,
             // The supervisor is gone. We will be told, and open another lease.
