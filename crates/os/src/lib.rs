@@ -7,6 +7,7 @@ compile_error!("procession runs on Linux so far; another system needs its own ve
 
 mod channel;
 mod futex;
+mod identity;
 mod image;
 mod poller;
 mod proc;
@@ -15,6 +16,7 @@ mod segment;
 
 pub use channel::{Channel, Received};
 pub use futex::{futex_wait, futex_wake};
+pub use identity::Identity;
 pub use image::{BadCall, Call, ImageId, OutsideImage, Plain, Shim, Target, WithContext};
 pub use poller::{Interest, Notifier, Poller, readable, set_nonblocking};
 pub use proc::{ProcessUsage, children_of_all, descendants, has_other_threads, process_usage};

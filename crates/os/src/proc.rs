@@ -46,6 +46,11 @@ fn parent_if_alive(fields: &[String]) -> Option<i32> {
     if matches!(fields.first()?.as_str(), "Z" | "X") { None } else { fields.get(1)?.parse().ok() }
 }
 
+/// When a process was started, in clock ticks since the machine was (proc_pid_stat(5), field 22).
+pub(crate) fn start_time(pid: i32) -> Option<u64> {
+    stat_fields(pid)?.get(19)?.parse().ok()
+}
+
 /// What a process has used so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ProcessUsage {

@@ -39,6 +39,10 @@ pub enum ErrorKind {
     BadArgument,
     /// A task failed; see [`Error::failure`].
     Task,
+    /// What processes share (a lock, a queue...) could not be made: memory or descriptors ran out.
+    Create,
+    /// A process died, or panicked, while it held a lock.
+    OwnerDied,
 }
 
 impl Error {
@@ -49,6 +53,11 @@ impl Error {
     pub(crate) fn start(what: &str, source: io::Error) -> Error {
         let message = format!("failed to start {what}: {}", describe(&source));
         Error(Box::new(Inner { kind: ErrorKind::Start, message, failure: None, source: Some(source) }))
+    }
+
+    pub(crate) fn create(what: &str, source: io::Error) -> Error {
+        let message = format!("failed to make {what}: {}", describe(&source));
+        Error(Box::new(Inner { kind: ErrorKind::Create, message, failure: None, source: Some(source) }))
     }
 
     pub(crate) fn task(failure: Failure) -> Error {

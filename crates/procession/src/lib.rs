@@ -24,6 +24,7 @@ mod process;
 mod ring;
 mod segment;
 mod supervisor;
+pub mod sync;
 mod wire;
 mod worker;
 
@@ -33,6 +34,7 @@ pub use outcome::{Failure, FailureKind, Outcome};
 pub use pool::{Calls, Imap, Pool, PoolBuilder, Stats, Task, WorkerStats, as_completed, wait};
 pub use process::{Process, ProcessBuilder};
 pub use supervisor::StartMethod;
+pub use sync::{Lock, LockGuard, LockResult, OwnerDied};
 pub use worker::worker_state;
 
 #[cfg(feature = "ctor")]
