@@ -14,10 +14,10 @@ pub fn futex_wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) ->
     !matches!(futex::wait(word, futex::Flags::empty(), expected, timeout.as_ref()), Err(rustix::io::Errno::TIMEDOUT))
 }
 
-/// Wakes up to `count` sleepers on `word`.
-pub fn futex_wake(word: &AtomicU32, count: u32) {
+/// Wakes up to `count` sleepers on `word`, at most `i32::MAX`, and returns how many.
+pub fn futex_wake(word: &AtomicU32, count: u32) -> usize {
     // It fails only for a bad address, and a reference is none.
-    let _ = futex::wake(word, futex::Flags::empty(), count);
+    futex::wake(word, futex::Flags::empty(), count.min(i32::MAX as u32)).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -29,6 +29,6 @@ mod tests {
         let word = AtomicU32::new(1);
         assert!(futex_wait(&word, 0, None));
         assert!(!futex_wait(&word, 1, Some(Duration::from_millis(1))));
-        futex_wake(&word, 1);
+        assert_eq!(futex_wake(&word, 1), 0);
     }
 }

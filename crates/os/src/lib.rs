@@ -13,6 +13,7 @@ mod poller;
 mod proc;
 mod process;
 mod segment;
+mod stream;
 
 pub use channel::{Channel, Received};
 pub use futex::{futex_wait, futex_wake};
@@ -26,6 +27,7 @@ pub use process::{
     signal_process,
 };
 pub use segment::{Segment, advise_huge_pages};
+pub use stream::{finish_stream, is_stream, receive_stream, send_stream, stream_pair};
 
 /// Runs a `fn()` when the program is loaded, before its `main` (an entry of .init_array, elf(5)). For test binaries,
 /// whose `main` belongs to the test harness.

@@ -26,7 +26,8 @@ pub(crate) fn writable(fd: impl AsFd) -> io::Result<()> {
 }
 
 fn poll_one(fd: &impl AsFd, flags: PollFlags, timeout: Option<Duration>) -> io::Result<bool> {
-    let deadline = timeout.map(|t| std::time::Instant::now() + t);
+    // A time beyond what the clock can tell is none.
+    let deadline = timeout.and_then(|t| std::time::Instant::now().checked_add(t));
     loop {
         let left = deadline.map(|d| timespec(d.saturating_duration_since(std::time::Instant::now())));
         match rustix::event::poll(&mut [PollFd::new(fd, flags)], left.as_ref()) {

@@ -31,12 +31,20 @@ pub enum ErrorKind {
     Start,
     /// Workers die before they take a task, again and again.
     Broken,
-    /// The pool is closed or terminated.
+    /// The pool or the queue is closed, or terminated.
     Closed,
     /// The call as a whole ran out of time.
     Timeout,
-    /// An argument that all tasks share could not be encoded.
+    /// A value could not be encoded, or what arrived is no value of the type that is asked for.
     BadArgument,
+    /// The other end of a pipe is closed, and all that it has sent was received: Python's `EOFError`.
+    EndOfStream,
+    /// There is no room in the queue now: Python's `queue.Full`.
+    Full,
+    /// There is nothing in the queue now: Python's `queue.Empty`.
+    Empty,
+    /// The system refused, or another process left or sent something that is no message of ours.
+    Io,
     /// A task failed; see [`Error::failure`].
     Task,
     /// What processes share (a lock, a queue...) could not be made: memory or descriptors ran out.
@@ -58,6 +66,12 @@ impl Error {
     pub(crate) fn create(what: &str, source: io::Error) -> Error {
         let message = format!("failed to make {what}: {}", describe(&source));
         Error(Box::new(Inner { kind: ErrorKind::Create, message, failure: None, source: Some(source) }))
+    }
+
+    /// `what` is the action and its thing, as in "receive from a pipe".
+    pub(crate) fn io(what: &str, source: io::Error) -> Error {
+        let message = format!("failed to {what}: {}", describe(&source));
+        Error(Box::new(Inner { kind: ErrorKind::Io, message, failure: None, source: Some(source) }))
     }
 
     pub(crate) fn task(failure: Failure) -> Error {
@@ -86,6 +100,11 @@ impl Error {
     /// Whether the call, or the task that failed, ran out of time.
     pub fn is_timeout(&self) -> bool {
         self.0.kind == ErrorKind::Timeout || self.failure().is_some_and(Failure::is_timeout)
+    }
+
+    /// Whether the other end of a pipe is closed: there is nothing more to receive, or nobody to send to.
+    pub fn is_end_of_stream(&self) -> bool {
+        self.0.kind == ErrorKind::EndOfStream
     }
 }
 

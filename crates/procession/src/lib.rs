@@ -14,6 +14,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod channel;
 mod error;
 mod handle;
 mod init;
@@ -28,6 +29,7 @@ pub mod sync;
 mod wire;
 mod worker;
 
+pub use channel::{Connection, Pipe, Receiver, Sender};
 pub use error::{Error, ErrorKind};
 pub use init::init;
 pub use outcome::{Failure, FailureKind, Outcome};
