@@ -29,7 +29,23 @@ thread_local! {
     /// Whether there is something on the list: cheaper to look at.
     static HAS_SENT: Cell<bool> = const { Cell::new(false) };
     static SENT: RefCell<Handles> = const { RefCell::new(Vec::new()) };
+    static PROBLEM: Cell<Option<String>> = const { Cell::new(None) };
     static RECEIVED: RefCell<Vec<Option<OwnedFd>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Keeps the text of an error of which postcard keeps only that it is one.
+pub(crate) fn note(text: String) -> String {
+    PROBLEM.set(Some(text.clone()));
+    text
+}
+
+/// What has gone wrong with a value: what was noted, or else what postcard says.
+pub(crate) fn describe(error: postcard::Error) -> String {
+    let noted = PROBLEM.take();
+    match error {
+        postcard::Error::SerdeSerCustom | postcard::Error::SerdeDeCustom => noted.unwrap_or_else(|| error.to_string()),
+        _ => error.to_string(),
+    }
 }
 
 impl From<OwnedFd> for Descriptor {
@@ -47,10 +63,11 @@ impl AsFd for Descriptor {
 impl Serialize for Descriptor {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if !IS_SENDING.get() {
-            return Err(S::Error::custom(
+            return Err(S::Error::custom(note(
                 "a handle (of a queue, a lock, a pipe...) can be sent as an argument of a task or a process, or through a \
-                 Pipe, but not here",
-            ));
+                 Pipe, but not here"
+                    .to_string(),
+            )));
         }
         let place = SENT.with_borrow_mut(|sent| {
             sent.push(self.clone());
@@ -58,7 +75,7 @@ impl Serialize for Descriptor {
         });
         HAS_SENT.set(true);
         if place >= MAX_HANDLES {
-            return Err(S::Error::custom(format!("more than {MAX_HANDLES} handles in one argument")));
+            return Err(S::Error::custom(note(format!("more than {MAX_HANDLES} handles in one argument"))));
         }
         (place as u32).serialize(serializer)
     }
@@ -68,8 +85,10 @@ impl<'de> Deserialize<'de> for Descriptor {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Descriptor, D::Error> {
         let place = u32::deserialize(deserializer)? as usize;
         let fd = RECEIVED.with_borrow_mut(|received| received.get_mut(place).and_then(Option::take));
-        let missing =
-            || D::Error::custom("a handle did not arrive: this process may not have more descriptors (ulimit -n)");
+        let missing = || {
+            let text = "a handle did not arrive: this process may not have more descriptors (ulimit -n)";
+            D::Error::custom(note(text.to_string()))
+        };
         fd.map(Descriptor::from).ok_or_else(missing)
     }
 }

@@ -7,7 +7,7 @@ use procession_os::Segment;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::handle::Descriptor;
+use crate::handle::{self, Descriptor};
 
 /// Where the part begins that belongs to the kind of object; before it lies what every segment has.
 pub(crate) const AT_BODY: usize = 64;
@@ -69,7 +69,7 @@ impl Serialize for SharedSegment {
 impl<'de> Deserialize<'de> for SharedSegment {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<SharedSegment, D::Error> {
         let descriptor = Descriptor::deserialize(deserializer)?;
-        let segment = Segment::map(&descriptor).map_err(D::Error::custom)?;
+        let segment = Segment::map(&descriptor).map_err(|e| D::Error::custom(handle::note(e.to_string())))?;
         Ok(SharedSegment { segment, descriptor })
     }
 }

@@ -78,7 +78,7 @@ pub(crate) fn encode<T: Serialize + 'static>(value: T, out: &mut Vec<u8>) -> Res
     let Some(value) = &value else { return Err("no value".to_string()) };
     postcard::serialize_with_flavor(value, Append(out)).map_err(|e| {
         out.truncate(before);
-        e.to_string()
+        handle::describe(e)
     })
 }
 
@@ -149,14 +149,14 @@ pub(crate) fn decode_argument<T: DeserializeOwned + 'static>(bytes: Bytes<'_>, f
 /// The encoding of a value that its owner keeps, for [`decode_shared`]: as postcard has it, whatever its type.
 pub(crate) fn encode_shared<T: Serialize>(value: &T) -> Result<(Vec<u8>, Handles), String> {
     let sending = Sending::begin();
-    let bytes = postcard::to_stdvec(value).map_err(|e| e.to_string())?;
+    let bytes = postcard::to_stdvec(value).map_err(handle::describe)?;
     Ok((bytes, sending.take()))
 }
 
 /// The value that `bytes` encode: all of them, or it is an error.
 #[inline]
 pub(crate) fn decode_shared<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
-    let (decoded, rest) = postcard::take_from_bytes(bytes).map_err(|e| e.to_string())?;
+    let (decoded, rest) = postcard::take_from_bytes(bytes).map_err(handle::describe)?;
     if !rest.is_empty() {
         return Err(format!("{} bytes too many", rest.len()));
     }

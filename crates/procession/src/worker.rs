@@ -180,6 +180,8 @@ impl Tasks {
         };
         if !self.link.claim(items.seq) {
             items.left = 0;
+            // Another worker has it: here nothing of it stays open.
+            items.handles.clear();
             self.link.flush();
             return None;
         }

@@ -175,7 +175,9 @@ impl AsFd for Link {
 impl Serialize for Link {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if !lock(&self.incoming).head.is_empty() {
-            return Err(S::Error::custom("part of a message has come to this end of a pipe: receive the rest first"));
+            return Err(S::Error::custom(handle::note(
+                "part of a message has come to this end of a pipe: receive the rest first".to_string(),
+            )));
         }
         self.descriptor.serialize(serializer)
     }
@@ -185,7 +187,7 @@ impl<'de> Deserialize<'de> for Link {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Link, D::Error> {
         let descriptor = Descriptor::deserialize(deserializer)?;
         if !is_stream(&descriptor) {
-            return Err(D::Error::custom("what was passed is no end of a pipe"));
+            return Err(D::Error::custom(handle::note("what was passed is no end of a pipe".to_string())));
         }
         Ok(Link::new(descriptor))
     }

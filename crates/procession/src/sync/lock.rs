@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::word::{LockWord, Taken};
 use super::{LockResult, OwnerDied};
 use crate::Error;
+use crate::handle;
 use crate::segment::{AT_BODY, Kind, SharedSegment};
 
 const KIND: Kind = *b"LOCK    ";
@@ -129,7 +130,7 @@ impl Serialize for Lock {
 impl<'de> Deserialize<'de> for Lock {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Lock, D::Error> {
         let segment = SharedSegment::deserialize(deserializer)?;
-        segment.check(KIND, SIZE).map_err(D::Error::custom)?;
+        segment.check(KIND, SIZE).map_err(|e| D::Error::custom(handle::note(e)))?;
         Ok(Lock(Arc::new(segment)))
     }
 }

@@ -7,6 +7,7 @@
 mod support;
 
 mod calls;
+mod carried;
 mod failures;
 mod handles;
 mod hostile;
@@ -46,6 +47,10 @@ macro_rules! suite {
 
 suite! {
     everywhere {
+        carried::items_carry_handles
+        carried::single_tasks_and_nested_fields_carry_handles
+        carried::contexts_carry_handles
+        carried::handles_that_cannot_travel_are_the_items_failure
         calls::map_keeps_the_order
         calls::every_call_takes_an_empty_iterator
         calls::try_map_gives_the_first_error_of_all
@@ -96,6 +101,9 @@ suite! {
         workers::the_initializers_argument_may_not_travel
     }
     in_processes {
+        carried::initializers_carry_handles
+        carried::a_retried_task_has_its_handles_again
+        carried::a_process_gets_the_handles_of_its_argument
         failures::every_way_to_end_a_worker_costs_one_task
         failures::a_crash_in_a_chunk_costs_one_item
         failures::a_crash_is_tried_again
