@@ -53,6 +53,11 @@ impl Channel {
         Ok(Channel(fd))
     }
 
+    /// The descriptor itself.
+    pub fn into_fd(self) -> OwnedFd {
+        self.0
+    }
+
     /// Tells the other end that nothing more will be sent; messages from there can still be received.
     pub fn finish(&self) {
         let _ = rustix::net::shutdown(&self.0, rustix::net::Shutdown::Write);

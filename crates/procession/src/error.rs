@@ -49,6 +49,8 @@ pub enum ErrorKind {
     Task,
     /// What processes share (a lock, a queue...) could not be made: memory or descriptors ran out.
     Create,
+    /// An object in a manager has panicked in a call: Python's `RemoteError`.
+    Remote,
     /// A process died, or panicked, while it held a lock.
     OwnerDied,
 }

@@ -6,6 +6,7 @@
 //! that decodes.
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
@@ -51,6 +52,16 @@ pub(crate) fn describe(error: postcard::Error) -> String {
 impl From<OwnedFd> for Descriptor {
     fn from(fd: OwnedFd) -> Descriptor {
         Descriptor(Arc::new(fd))
+    }
+}
+
+impl Descriptor {
+    /// The descriptor itself; a copy if others have it too.
+    ///
+    /// # Errors
+    /// Those of dup(2).
+    pub fn into_fd(self) -> io::Result<OwnedFd> {
+        Arc::try_unwrap(self.0).or_else(|shared| shared.as_fd().try_clone_to_owned())
     }
 }
 

@@ -19,6 +19,7 @@ mod error;
 mod handle;
 mod init;
 mod lane;
+mod manager;
 mod outcome;
 mod pool;
 mod process;
@@ -32,6 +33,9 @@ mod worker;
 pub use channel::{Connection, Pipe, Receiver, Sender};
 pub use error::{Error, ErrorKind};
 pub use init::init;
+#[doc(hidden)]
+pub use manager::macros as __managed;
+pub use manager::{DictProxy, ListProxy, Managed, Manager, MethodCall, MethodReply, NamespaceProxy, Proxy, ValueProxy};
 pub use outcome::{Failure, FailureKind, Outcome};
 pub use pool::{Calls, Imap, Pool, PoolBuilder, Stats, Task, WorkerStats, as_completed, wait};
 pub use process::{Process, ProcessBuilder};

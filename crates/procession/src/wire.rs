@@ -7,6 +7,7 @@ use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::FailureKind;
 use crate::handle::{self, Handles, Sending};
 
 /// Appends to a vector.
@@ -163,6 +164,30 @@ pub(crate) fn decode_shared<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Stri
     Ok(decoded)
 }
 
+/// For serde's `with`: a vector of bytes as one string of bytes, not as a list of numbers.
+pub(crate) mod byte_string {
+    use serde::de::{Deserializer, Visitor};
+    use serde::ser::Serializer;
+
+    pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(bytes)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        struct Copy;
+        impl Visitor<'_> for Copy {
+            type Value = Vec<u8>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a string of bytes")
+            }
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+                Ok(bytes.to_vec())
+            }
+        }
+        deserializer.deserialize_bytes(Copy)
+    }
+}
+
 /// Appends `number` in groups of seven bits, lowest first, as postcard does.
 #[inline]
 pub(crate) fn put_varint(mut number: u64, out: &mut Vec<u8>) {
@@ -298,6 +323,17 @@ pub(crate) enum Fault {
     BadArgument(String),
     /// The result could not be encoded.
     BadResult(String),
+}
+
+impl From<Fault> for FailureKind {
+    fn from(fault: Fault) -> FailureKind {
+        match fault {
+            Fault::Failed(message) => FailureKind::Failed { message },
+            Fault::Panicked { message, location, backtrace } => FailureKind::Panicked { message, location, backtrace },
+            Fault::BadArgument(message) => FailureKind::BadArgument { message },
+            Fault::BadResult(message) => FailureKind::BadResult { message },
+        }
+    }
 }
 
 /// The head of a frame to a worker: [`FRAME_HEADER`] bytes, little endian.

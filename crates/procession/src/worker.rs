@@ -318,16 +318,10 @@ where
 {
     type Context = Tasks;
     fn run(function: Plain<A, T>, tasks: &mut Tasks) {
-        let caught = catch_unwind(AssertUnwindSafe(|| Ok((function.0)(tasks.argument::<A>(Item::Whole)?))));
-        let fault = match caught {
-            Ok(Ok(state)) => {
-                tasks.state = Some(Box::leak(Box::new(state)));
-                return;
-            }
-            Ok(Err(fault)) => fault,
-            Err(payload) => describe_panic(payload),
-        };
-        tasks.publish_failure(RecordKind::NotReady, fault);
+        match catch(|| Ok((function.0)(tasks.argument::<A>(Item::Whole)?))) {
+            Ok(state) => tasks.state = Some(Box::leak(Box::new(state))),
+            Err(fault) => tasks.publish_failure(RecordKind::NotReady, fault),
+        }
     }
 }
 
@@ -359,6 +353,15 @@ pub(crate) fn catch_panics() {
             PANIC.with_borrow_mut(|panic| *panic = Some((location, stack)));
         }));
     });
+}
+
+/// Runs `f`; its panic is a fault, and is not printed if [`catch_panics`] was called.
+pub(crate) fn catch<T>(f: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+    PANIC.take();
+    let outer = IN_TASK.replace(true);
+    let caught = catch_unwind(AssertUnwindSafe(f));
+    IN_TASK.set(outer);
+    caught.unwrap_or_else(|payload| Err(describe_panic(payload)))
 }
 
 /// What a panic says, if that is text.

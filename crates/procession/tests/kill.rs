@@ -285,31 +285,11 @@ fn killer(pool: &Pool, mut random: Random, limit: u64, pause: u64, stop: &Stop) 
 /// Runs `seed` for each of the seeds that were asked for, and names the one that fails.
 fn for_each_seed(name: &str, default: u64, seed: impl Fn(u64)) {
     let _beside_others = SUPERVISOR.read();
-    for_each_seed_alone(name, default, seed);
+    support::for_each_seed(name, default, seed);
 }
 
 /// All pools of this test binary have the same one.
 static SUPERVISOR: RwLock<()> = RwLock::new(());
-
-fn for_each_seed_alone(name: &str, default: u64, seed: impl Fn(u64)) {
-    let number = |key: &str| std::env::var(key).ok().and_then(|v| v.parse::<u64>().ok());
-    let seeds = match number("PROCESSION_SEED") {
-        Some(one) => one..one + 1,
-        None => 0..number("PROCESSION_SEEDS").map_or(default, |all| (all * default).div_ceil(200)),
-    };
-    struct Name(String);
-    impl Drop for Name {
-        fn drop(&mut self) {
-            if std::thread::panicking() {
-                eprintln!("failed with {}", self.0);
-            }
-        }
-    }
-    for n in seeds {
-        let name = Name(format!("PROCESSION_SEED={n} in {name}"));
-        support::watched(&name.0, || seed(n));
-    }
-}
 
 /// Tasks that end their own worker: each costs itself and no other.
 #[test]
@@ -436,7 +416,7 @@ fn by_standing_still() {
 #[test]
 fn with_their_supervisor() {
     let _alone = SUPERVISOR.write();
-    for_each_seed_alone("with_their_supervisor", 20, |seed| {
+    support::for_each_seed("with_their_supervisor", 20, |seed| {
         let mut random = Random(seed ^ 0x50fe);
         let pools = [0, 1].map(|_| random_pool(&mut random, 1..4).retries(8).build().unwrap());
         let stop = Stop::default();

@@ -43,6 +43,16 @@ impl Link {
         Ok((Link::new(a.into()), Link::new(b.into())))
     }
 
+    /// Takes over a descriptor that another process made with [`Link::pair`].
+    pub fn from_fd(fd: OwnedFd) -> io::Result<Link> {
+        if is_stream(&fd) { Ok(Link::new(fd.into())) } else { Err(io::ErrorKind::InvalidInput.into()) }
+    }
+
+    /// Tells the other end that nothing more will be sent.
+    pub fn finish(&self) {
+        finish_stream(&self.descriptor);
+    }
+
     fn new(descriptor: Descriptor) -> Link {
         Link { descriptor, incoming: Mutex::default(), outgoing: Mutex::default() }
     }
@@ -162,7 +172,7 @@ fn not_sent(cause: io::Error) -> Error {
 }
 
 /// What a thread that panicked leaves behind is whole: every step is.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -1,6 +1,6 @@
 //! Messages between processes: pipes with two ends.
 
-mod link;
+pub(crate) mod link;
 mod pipe;
 
 pub use pipe::{Connection, Pipe, Receiver, Sender};

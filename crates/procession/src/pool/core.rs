@@ -205,7 +205,7 @@ impl Core {
                 return self.doom(at, DoomReason::Corrupt);
             }
             slot.not_ready = Some(match wire::decode::<Fault>(Bytes::Owned(payload)) {
-                Ok(fault) => failure_kind(fault).to_string(),
+                Ok(fault) => FailureKind::from(fault).to_string(),
                 Err(e) => e,
             });
             return;
@@ -223,7 +223,7 @@ impl Core {
             Parsed::Fault(payload) | Parsed::NotReady(payload) => {
                 self.read_stderr(at);
                 let kind = match wire::decode::<Fault>(Bytes::Owned(payload)) {
-                    Ok(fault) => failure_kind(fault),
+                    Ok(fault) => FailureKind::from(fault),
                     Err(message) => FailureKind::BadResult { message },
                 };
                 Event::Failed(Failure::new(Details {
@@ -335,14 +335,5 @@ impl Core {
             Stage::Closed => self.outstanding == 0 && (self.feeds == 0 || self.is_joined),
             Stage::Ending | Stage::Broken(_) => true,
         }
-    }
-}
-
-pub(crate) fn failure_kind(fault: Fault) -> FailureKind {
-    match fault {
-        Fault::Failed(message) => FailureKind::Failed { message },
-        Fault::Panicked { message, location, backtrace } => FailureKind::Panicked { message, location, backtrace },
-        Fault::BadArgument(message) => FailureKind::BadArgument { message },
-        Fault::BadResult(message) => FailureKind::BadResult { message },
     }
 }

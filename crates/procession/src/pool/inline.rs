@@ -40,7 +40,7 @@ impl State {
         match kept(&mut tasks).pop() {
             Some((_, fault)) => {
                 let fault = wire::decode::<Fault>(Bytes::Owned(fault)).map_err(broken)?;
-                Err(broken(format!("its initializer failed: {}", super::core::failure_kind(fault))))
+                Err(broken(format!("its initializer failed: {}", FailureKind::from(fault))))
             }
             None => Ok(State(tasks.state())),
         }
@@ -71,7 +71,7 @@ impl State {
                 Event::Large { index, attempts, payload }
             } else {
                 let kind = match wire::decode::<Fault>(Bytes::Owned(payload)) {
-                    Ok(fault) => super::core::failure_kind(fault),
+                    Ok(fault) => FailureKind::from(fault),
                     Err(message) => FailureKind::BadResult { message },
                 };
                 Event::Failed(Failure::new(Details { attempts, ..Details::of(kind, index) }))

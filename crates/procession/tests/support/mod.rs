@@ -158,6 +158,28 @@ pub fn raise(signal: i32) {
     signal_hook::low_level::raise(signal).expect("the signal exists");
 }
 
+/// Runs `seed` for each of the seeds that were asked for, and names the one that fails: `PROCESSION_SEEDS=N` runs N in all
+/// (default 200, of which this test has `default`), `PROCESSION_SEED=S` that one.
+pub fn for_each_seed(name: &str, default: u64, seed: impl Fn(u64)) {
+    let number = |key: &str| std::env::var(key).ok().and_then(|v| v.parse::<u64>().ok());
+    let seeds = match number("PROCESSION_SEED") {
+        Some(one) => one..one + 1,
+        None => 0..number("PROCESSION_SEEDS").map_or(default, |all| (all * default).div_ceil(200)),
+    };
+    struct Name(String);
+    impl Drop for Name {
+        fn drop(&mut self) {
+            if std::thread::panicking() {
+                eprintln!("failed with {}", self.0);
+            }
+        }
+    }
+    for n in seeds {
+        let name = Name(format!("PROCESSION_SEED={n} in {name}"));
+        watched(&name.0, || seed(n));
+    }
+}
+
 /// A small generator of numbers that look random, the same for the same seed (splitmix64).
 #[derive(Clone)]
 pub struct Random(pub u64);
