@@ -49,6 +49,7 @@ impl Pipe {
     ///
     /// # Errors
     /// [`ErrorKind::Create`](crate::ErrorKind::Create): those of socketpair(2).
+    #[allow(clippy::type_complexity)]
     pub fn duplex<A, B>() -> Result<(Connection<A, B>, Connection<B, A>), Error> {
         let (a, b) = Link::pair()?;
         Ok((Connection { link: a, types: PhantomData }, Connection { link: b, types: PhantomData }))

@@ -53,7 +53,7 @@ impl Managed for Namespace {
 /// let manager = procession::Manager::new()?;
 /// let namespace = manager.namespace()?;
 /// namespace.set("limit", &10_u32)?;
-/// namespace.set("hosts", &["a", "b"])?;
+/// namespace.set("hosts", &vec!["a", "b"])?;
 /// assert_eq!(namespace.get::<u32>("limit")?, Some(10));
 /// assert_eq!(namespace.get::<Vec<String>>("hosts")?, Some(vec!["a".to_string(), "b".to_string()]));
 /// # Ok::<(), procession::Error>(())
