@@ -24,6 +24,7 @@ const AT_IMAGE: usize = 16;
 const CLAIMS: Claims = Claims(128);
 const AT_READY: usize = 192;
 const AT_PID: usize = 196;
+const AT_EVENTS: usize = 200;
 const WANTS_ROOM: Wish = Wish(256);
 const AT_RINGS: usize = 4096;
 
@@ -96,7 +97,7 @@ impl Lane {
         for at in [CLAIMS.0, TASKS.head, TASKS.tail, RESULTS.head, RESULTS.tail] {
             memory.u64(at).store(0, Ordering::Relaxed);
         }
-        for at in [AT_READY, AT_PID, WANTS_ROOM.0, WORKER_BELL.count, WORKER_BELL.mode] {
+        for at in [AT_READY, AT_PID, AT_EVENTS, WANTS_ROOM.0, WORKER_BELL.count, WORKER_BELL.mode] {
             memory.u32(at).store(0, Ordering::Release);
         }
     }
@@ -149,6 +150,15 @@ impl Lane {
     /// Parent: the process id that the worker gives itself; good for words, not for signals.
     pub fn worker_pid(&self) -> u32 {
         self.memory.u32(AT_PID).load(Ordering::Relaxed)
+    }
+
+    /// The program tells which log events it wants: see [`crate::logging::wanted`].
+    pub fn set_wanted_events(&self, wanted: u32) {
+        self.memory.u32(AT_EVENTS).store(wanted, Ordering::Relaxed);
+    }
+
+    pub fn wanted_events(&self) -> u32 {
+        self.memory.u32(AT_EVENTS).load(Ordering::Relaxed)
     }
 
     /// Parent: whether the worker has come as far as its first lines.

@@ -19,6 +19,7 @@ mod error;
 mod handle;
 mod init;
 mod lane;
+mod logging;
 mod manager;
 mod outcome;
 mod pool;

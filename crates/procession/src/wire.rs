@@ -350,8 +350,10 @@ pub(crate) struct Frame {
     pub call: (u64, u64),
     /// Context that the call needs; 0 is none.
     pub context: u64,
-    /// Number of the first item.
+    /// Number of the first item in the lane.
     pub seq: u64,
+    /// Number of the first item in its call.
+    pub first: u64,
 }
 
 /// What a frame asks for.
@@ -375,12 +377,12 @@ pub(crate) enum FrameKind {
     Begin = 8,
 }
 
-pub(crate) const FRAME_HEADER: usize = 48;
+pub(crate) const FRAME_HEADER: usize = 56;
 
 impl Frame {
     /// A frame without payload, call or items.
     pub fn plain(kind: FrameKind) -> Frame {
-        Frame { kind, handles: 0, count: 0, len: 0, call: (0, 0), context: 0, seq: 0 }
+        Frame { kind, handles: 0, count: 0, len: 0, call: (0, 0), context: 0, seq: 0, first: 0 }
     }
 
     pub fn to_bytes(self) -> [u8; FRAME_HEADER] {
@@ -389,7 +391,7 @@ impl Frame {
         bytes[2..4].copy_from_slice(&self.handles.to_le_bytes());
         bytes[4..8].copy_from_slice(&self.count.to_le_bytes());
         for (slot, word) in
-            bytes[8..].chunks_exact_mut(8).zip([self.len, self.call.0, self.call.1, self.context, self.seq])
+            bytes[8..].chunks_exact_mut(8).zip([self.len, self.call.0, self.call.1, self.context, self.seq, self.first])
         {
             slot.copy_from_slice(&word.to_le_bytes());
         }
@@ -419,6 +421,7 @@ impl Frame {
             call: (word(16)?, word(24)?),
             context: word(32)?,
             seq: word(40)?,
+            first: word(48)?,
         })
     }
 }
@@ -484,9 +487,9 @@ mod tests {
         }
 
         #[test]
-        fn frames_survive(count in any::<u32>(), handles in any::<u16>(), words in any::<[u64; 5]>(), kind in 0u32..10) {
+        fn frames_survive(count in any::<u32>(), handles in any::<u16>(), words in any::<[u64; 6]>(), kind in 0u32..10) {
             let mut bytes = Frame {
-                kind: FrameKind::Chunk, handles, count, len: words[0], call: (words[1], words[2]), context: words[3], seq: words[4],
+                kind: FrameKind::Chunk, handles, count, len: words[0], call: (words[1], words[2]), context: words[3], seq: words[4], first: words[5],
             }.to_bytes();
             prop_assert_eq!(Frame::parse(&bytes).unwrap().to_bytes(), bytes);
             bytes[0] = kind as u8;

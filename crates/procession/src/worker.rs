@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 
 use crate::handle;
 use crate::lane::{Claim, Lane, PIECE, POOL_BELL, RESULTS, TASKS, WORKER_BELL};
+use crate::logging;
 use crate::ring::{Consumer, Corrupt, Producer, mode};
 use crate::wire::{self, Bytes, FRAME_HEADER, Fault, Frame, FrameKind, RecordKind};
 
@@ -80,6 +81,8 @@ struct Items {
     at: usize,
     left: u32,
     seq: u64,
+    /// Number of the next item in its call.
+    index: u64,
 }
 
 thread_local! {
@@ -113,7 +116,8 @@ pub fn worker_state<T: Send + Sync + 'static>() -> Option<&'static T> {
 
 impl Tasks {
     pub fn new(link: Link) -> Tasks {
-        let items = Items { payload: Vec::new(), handles: Vec::new(), is_single: false, at: 0, left: 0, seq: 0 };
+        let items =
+            Items { payload: Vec::new(), handles: Vec::new(), is_single: false, at: 0, left: 0, seq: 0, index: 0 };
         Tasks { link, items, encoded: Vec::new(), contexts: HashMap::new(), context: 0, state: None }
     }
 
@@ -132,7 +136,8 @@ impl Tasks {
         match frame.kind {
             FrameKind::Chunk | FrameKind::Single => {
                 let is_single = frame.kind == FrameKind::Single;
-                self.items = Items { payload, handles, is_single, at: 0, left: frame.count, seq: frame.seq };
+                self.items =
+                    Items { payload, handles, is_single, at: 0, left: frame.count, seq: frame.seq, index: frame.first };
                 self.context = frame.context;
                 let outer = STATE.replace(self.state);
                 let ran = self.run(frame.call);
@@ -146,7 +151,7 @@ impl Tasks {
                 self.contexts.remove(&frame.context);
             }
             FrameKind::Initialize => {
-                self.items = Items { payload, handles, is_single: true, at: 0, left: 1, seq: 0 };
+                self.items = Items { payload, handles, is_single: true, at: 0, left: 1, seq: 0, index: 0 };
                 self.run(frame.call)?;
                 return Ok(self.state.is_some());
             }
@@ -160,6 +165,7 @@ impl Tasks {
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "a task names no function of this program"))?;
         let outer = IN_TASK.replace(true);
         call.run(self);
+        logging::set_task(None);
         IN_TASK.set(outer);
         Ok(())
     }
@@ -185,8 +191,10 @@ impl Tasks {
             self.link.flush();
             return None;
         }
+        logging::set_task(Some(items.index));
         items.left -= 1;
         items.seq += 1;
+        items.index += 1;
         Some(item)
     }
 
@@ -475,7 +483,8 @@ pub(crate) fn work([lane, pool, event, stderr, channel]: [OwnedFd; 5]) -> io::Re
     let link =
         LaneLink { lane: Arc::clone(&shared), bell: Arc::clone(&bell), results, head: Vec::new(), unannounced: 0 };
     let mut tasks = Tasks::new(Link::Lane(link));
-    let channel = Channel::from_fd(channel)?;
+    let channel = Arc::new(Channel::from_fd(channel)?);
+    logging::forward(shared.wanted_events(), &channel);
     let mut inbox = Inbox { lane: Arc::clone(&shared), bell, ring: Consumer::new(TASKS), channel };
     loop {
         let (frame, payload) = inbox.next()?;
@@ -517,7 +526,7 @@ struct Inbox {
     bell: Arc<PoolBell>,
     ring: Consumer,
     /// By which the handles of frames come.
-    channel: Channel,
+    channel: Arc<Channel>,
 }
 
 impl Inbox {

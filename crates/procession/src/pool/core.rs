@@ -25,7 +25,7 @@ use crate::outcome::Details;
 use crate::ring::{Corrupt, mode};
 use crate::supervisor::Lease;
 use crate::wire::{self, Bytes, Fault};
-use crate::{Failure, FailureKind};
+use crate::{Failure, FailureKind, logging};
 
 const SIGKILL: i32 = 9;
 
@@ -37,6 +37,8 @@ pub(crate) const TAKE_OVER: Duration = Duration::from_millis(100);
 /// Interests of the engine's poller.
 pub(crate) const ON_LEASE: u64 = u64::MAX;
 pub(crate) const ON_EVENT: u64 = u64::MAX - 1;
+/// Beside the number of a worker: its socket, and not its standard error.
+pub(crate) const ON_SOCKET: u64 = 1 << 62;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Stage {
@@ -90,6 +92,8 @@ pub(crate) struct Core {
     deaths: VecDeque<Instant>,
     /// What workers wrote to their standard error, to be passed on by the engine.
     pub stderr: Vec<u8>,
+    /// Log events of workers, with the process id of each.
+    pub events: Vec<(u32, logging::Event)>,
     /// To be run once the lock is released.
     pub effects: Vec<Effect>,
     /// Somebody's batch has got events.
@@ -127,6 +131,7 @@ impl Core {
             failed_starts: 0,
             deaths: VecDeque::new(),
             stderr: Vec::new(),
+            events: Vec::new(),
             effects: Vec::new(),
             has_news: false,
         })

@@ -56,6 +56,7 @@ impl State {
             call: chunk.batch.call,
             count: chunk.count,
             context: context.map_or(0, |c| c.id),
+            first: chunk.first as u64,
             ..Frame::plain(kind)
         };
         if let Some(context) = context {

@@ -5,12 +5,12 @@ mod builder;
 mod core;
 mod held;
 mod inline;
+mod outlet;
 mod results;
 mod settings;
 mod shared;
 mod slot;
 mod stats;
-mod stderr;
 mod stream;
 mod task;
 
@@ -40,6 +40,17 @@ pub use self::task::{Task, as_completed, wait};
 /// context of [`Pool::map_with`]. Arguments and results travel with serde, so they own their data.
 ///
 /// Any number of threads may use one pool, and tasks may have pools of their own. Dropping a pool terminates it.
+///
+/// Handles of what processes share (ends of a [`Pipe`](crate::Pipe), a [`Queue`](crate::Queue), a [`Lock`](crate::Lock), a
+/// proxy of a [`Manager`](crate::Manager)...) can be arguments, or fields of them, up to 250 in one. An item with handles
+/// travels alone; what every task needs is better sent once, by [`Pool::map_with`] or an initializer.
+///
+/// # Logging
+/// With the feature `tracing`, events of `tracing` in workers reach the program's global subscriber with their own level,
+/// target, file and line, and with the fields `worker_pid`, `task` (its number in the call), `span` (`outer{a=1}:inner`)
+/// and `fields` (the other fields, as text); records of `log` reach the program's logger. Those of one worker keep their
+/// order. Nobody waits for them: what comes faster than it is passed on is lost, and how much is told. A worker started
+/// while the program has no subscriber sends none.
 ///
 /// # Examples
 /// ```

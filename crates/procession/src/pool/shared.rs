@@ -11,11 +11,11 @@ use std::time::Instant;
 use procession_os::{Poller, Segment};
 
 use super::batch::{Batch, Chunk, Event, Pace};
-use super::core::{Core, Effect, ON_EVENT, ON_LEASE, Stage, TAKE_OVER, TICK};
+use super::core::{Core, Effect, ON_EVENT, ON_LEASE, ON_SOCKET, Stage, TAKE_OVER, TICK};
 use super::inline;
+use super::outlet;
 use super::settings::Settings;
 use super::slot::Phase;
-use super::stderr;
 use crate::lane::POOL_BELL;
 use crate::ring::mode;
 use crate::wire::{Frame, FrameKind};
@@ -232,11 +232,11 @@ impl Shared {
             core.pump();
             core.hand_over();
             let is_over = core.advance_end();
-            let stderr = std::mem::take(&mut core.stderr);
+            let (stderr, events) = (std::mem::take(&mut core.stderr), std::mem::take(&mut core.events));
             self.release(core);
-            stderr::pass_on(stderr);
+            outlet::pass_on(stderr, events);
             if is_over {
-                return stderr::flush();
+                return outlet::flush();
             }
             let Ok(ready) = self.poller.wait(timeout) else {
                 // epoll_wait(2) cannot fail but for a signal; without it the pool is blind.
@@ -248,9 +248,10 @@ impl Shared {
                 match interest {
                     ON_EVENT => core.event.clear(),
                     ON_LEASE => core.read_lease(),
-                    worker_id => {
-                        if let Some(at) = core.slots.iter().position(|s| s.worker_id == worker_id) {
-                            core.read_stderr(at);
+                    worker => {
+                        let is_socket = worker & ON_SOCKET != 0;
+                        if let Some(at) = core.slots.iter().position(|s| s.worker_id == worker & !ON_SOCKET) {
+                            if is_socket { core.read_events(at) } else { core.read_stderr(at) }
                         }
                     }
                 }

@@ -279,6 +279,7 @@ impl Slot {
             call: chunk.batch.call,
             context: context.as_ref().map_or(0, |c| c.id),
             seq: self.next_seq,
+            first: chunk.first as u64,
         };
         let (payload, range) = (Arc::clone(&chunk.payload), chunk.range.clone());
         self.given += u64::from(chunk.count);

@@ -5,16 +5,16 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use procession_os::Channel;
+use procession_os::{Channel, Received};
 
-use super::{Core, ON_LEASE, SIGKILL, Stage, TICK};
+use super::{Core, ON_LEASE, ON_SOCKET, SIGKILL, Stage, TICK};
 use crate::outcome::Details;
 use crate::pool::batch::{Chunk, Event};
 use crate::pool::slot::{Doom, DoomReason, Phase, Slot};
 use crate::ring::Corrupt;
 use crate::supervisor::{self, End, Lease, Notice, Request, Role};
 use crate::wire::{Frame, FrameKind};
-use crate::{Failure, FailureKind, error};
+use crate::{Failure, FailureKind, error, logging};
 
 const SIGTERM: i32 = 15;
 /// Workers that may end before their first task, one after the other, before the pool gives up.
@@ -62,6 +62,11 @@ impl Core {
         slot.worker_id = self.next_worker_id;
         self.next_worker_id += 1;
         let (channel, channel_end) = Channel::pair()?;
+        let wanted = logging::wanted();
+        if wanted > 0 {
+            self.poller.add(&channel, ON_SOCKET | slot.worker_id)?;
+        }
+        slot.lane.set_wanted_events(wanted);
         slot.channel = Some(channel);
         let (stderr, stderr_end) = io::pipe()?;
         procession_os::set_nonblocking(&stderr)?;
@@ -156,6 +161,10 @@ impl Core {
         self.read_stderr(at);
         if let Some(pipe) = self.slots[at].stderr.take() {
             self.poller.remove(&pipe);
+        }
+        self.read_events(at);
+        if let Some(channel) = self.slots[at].channel.take() {
+            self.poller.remove(&channel);
         }
         self.counts.ended_cpu += end.cpu;
         self.counts.ended_peak_rss_bytes = self.counts.ended_peak_rss_bytes.max(end.peak_rss_bytes);
@@ -328,6 +337,21 @@ impl Core {
             self.poller.remove(&pipe);
         }
         self.stderr.append(&mut text);
+    }
+
+    /// Takes the log events that a worker has sent.
+    pub fn read_events(&mut self, at: usize) {
+        let slot = &self.slots[at];
+        let Some(channel) = &slot.channel else { return };
+        // A flood must not keep us here.
+        for _ in 0..256 {
+            match channel.receive() {
+                Ok(Received::Message(bytes, _)) => self.events.extend(logging::parse(&bytes).map(|e| (slot.pid, e))),
+                Ok(Received::Empty) => return,
+                // It has ended, or broken the protocol: nothing more is heard of it.
+                Ok(Received::Closed) | Err(_) => return self.poller.remove(channel),
+            }
+        }
     }
 }
 
