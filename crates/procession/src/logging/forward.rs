@@ -184,7 +184,8 @@ impl Visit for Text {
 
 fn cut(mut text: String) -> String {
     if text.len() > MAX_TEXT / 2 {
-        text.truncate(text.floor_char_boundary(MAX_TEXT / 2));
+        let end = (0..=MAX_TEXT / 2).rev().find(|&at| text.is_char_boundary(at));
+        text.truncate(end.unwrap_or(0));
         text.push_str("...");
     }
     text
