@@ -13,8 +13,11 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber, debug, error, info, info_span, trace, warn};
 
-/// What was heard, in order: level, target, and all fields.
-static HEARD: Mutex<Vec<(String, String, BTreeMap<String, String>)>> = Mutex::new(Vec::new());
+/// Level, target, and all fields.
+type Heard = (String, String, BTreeMap<String, String>);
+
+/// What was heard, in order.
+static HEARD: Mutex<Vec<Heard>> = Mutex::new(Vec::new());
 /// While it is set the subscriber does not come back.
 static IS_STUCK: AtomicBool = AtomicBool::new(false);
 /// The tests share what is heard.
@@ -76,7 +79,7 @@ impl log::Log for Logger {
     fn flush(&self) {}
 }
 
-fn heard() -> MutexGuard<'static, Vec<(String, String, BTreeMap<String, String>)>> {
+fn heard() -> MutexGuard<'static, Vec<Heard>> {
     HEARD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
