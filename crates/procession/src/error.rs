@@ -51,6 +51,10 @@ pub enum ErrorKind {
     Create,
     /// An object in a manager has panicked in a call: Python's `RemoteError`.
     Remote,
+    /// A semaphore was released more often than it was acquired.
+    NotAcquired,
+    /// Somebody whom the others waited for at a barrier died, gave up or was not to be waited for.
+    BrokenBarrier,
     /// A process died, or panicked, while it held a lock.
     OwnerDied,
 }

@@ -41,7 +41,10 @@ pub use outcome::{Failure, FailureKind, Outcome};
 pub use pool::{Calls, Imap, Pool, PoolBuilder, Stats, Task, WorkerStats, as_completed, wait};
 pub use process::{Process, ProcessBuilder};
 pub use supervisor::StartMethod;
-pub use sync::{Lock, LockGuard, LockResult, OwnerDied};
+pub use sync::{
+    Barrier, BoundedSemaphore, BrokenBarrier, Condition, ConditionGuard, Event, Lock, LockGuard, LockResult, OwnerDied,
+    Permit, RLock, RLockGuard, Semaphore,
+};
 pub use worker::worker_state;
 
 #[cfg(feature = "ctor")]

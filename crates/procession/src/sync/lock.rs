@@ -4,9 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
+use super::travel::travels;
 use super::word::{LockWord, Taken};
 use super::{LockResult, OwnerDied};
 use crate::Error;
@@ -22,7 +20,7 @@ const WORD: LockWord = LockWord(AT_BODY);
 /// Clones are the same lock, and so is what a [`Process`](crate::Process) or a task gets that a lock is sent to. One
 /// guard exists at a time, in all processes and threads.
 ///
-/// When a process dies while it has the guard, the next one gets the lock as [`OwnerDied`], within a tenth of a second.
+/// When a process dies while it has the guard, the next one gets the lock as [`OwnerDied`], within about a tenth of a second.
 /// The same happens when a thread panics while it has the guard, as with [`std::sync::Mutex`].
 ///
 /// The lock is not recursive: a thread that acquires it twice waits for itself, as in Python. [`RLock`](crate::RLock)
@@ -121,19 +119,7 @@ impl fmt::Debug for Lock {
     }
 }
 
-impl Serialize for Lock {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Lock {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Lock, D::Error> {
-        let segment = SharedSegment::deserialize(deserializer)?;
-        segment.check(KIND, SIZE).map_err(|e| D::Error::custom(handle::note(e)))?;
-        Ok(Lock(Arc::new(segment)))
-    }
-}
+travels!(Lock, KIND, SIZE);
 
 /// Holds a [`Lock`] until it is dropped. [`std::mem::forget`] keeps the lock until the process ends, which then counts
 /// as a death.
@@ -164,16 +150,7 @@ impl Drop for LockGuard<'_> {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::handle::{Sending, with_received};
-    use std::os::fd::AsFd;
-
-    /// The handle as another process would get it.
-    pub(crate) fn sent<A: Serialize, B: for<'de> Deserialize<'de>>(handle: &A) -> Result<B, postcard::Error> {
-        let sending = Sending::begin();
-        let bytes = postcard::to_stdvec(handle).unwrap();
-        let fds = sending.take().iter().map(|handle| handle.as_fd().try_clone_to_owned().unwrap()).collect();
-        with_received(fds, || postcard::from_bytes(&bytes))
-    }
+    use crate::sync::travel::tests::sent;
 
     #[test]
     fn one_at_a_time() {
@@ -225,14 +202,5 @@ mod tests {
         drop(died.into_guard());
         assert!(lock.acquire().is_ok() && !lock.is_poisoned());
         assert_eq!(Error::from(OwnerDied::new(())).kind(), crate::ErrorKind::OwnerDied);
-    }
-
-    #[test]
-    fn other_objects_are_refused() {
-        let other = SharedSegment::create(*b"OTHER   ", 100).unwrap();
-        assert!(sent::<_, Lock>(&other).is_err());
-        let short = SharedSegment::create(KIND, 0).unwrap();
-        assert!(sent::<_, Lock>(&short).is_err());
-        assert!(postcard::to_stdvec(&Lock::new().unwrap()).is_err());
     }
 }

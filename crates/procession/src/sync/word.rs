@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use procession_os::{Identity, Segment};
 
+use super::wait::Wait;
+
 /// The part of the word that is the holder's process id; 0 if nobody holds it.
 const PID: u64 = (1 << 30) - 1;
 /// A holder died, or panicked, and nobody has repaired since what the lock guards.
@@ -18,10 +20,6 @@ const POISONED: u64 = 1 << 30;
 const HAS_WAITERS: u64 = 1 << 31;
 /// The holder: its process id, and from bit 32 on its birth.
 const HOLDER: u64 = !(POISONED | HAS_WAITERS);
-
-/// How long a sleeper leaves it at first until it looks whether those it waits for are alive, and at most.
-pub(crate) const FIRST_TICK: Duration = Duration::from_millis(5);
-pub(crate) const LAST_TICK: Duration = Duration::from_millis(100);
 
 /// About a microsecond: what a short critical section takes. Longer would keep the holder from a core where there are
 /// few. The model checker would try each of them.
@@ -151,6 +149,12 @@ impl LockWord {
         world.load(self.0) & POISONED != 0
     }
 
+    /// Whether who takes it next will be told so: a holder died or panicked, or is dead and still has it.
+    pub fn is_lost(self, world: &impl World) -> bool {
+        let word = world.load(self.0);
+        word & POISONED != 0 || word & PID != 0 && !world.is_alive(word & HOLDER)
+    }
+
     /// Whether the caller's process holds it, in whichever thread.
     pub fn is_own(self, world: &impl World) -> bool {
         world.load(self.0) & HOLDER == world.own()
@@ -163,7 +167,7 @@ impl LockWord {
 
     #[cold]
     fn acquire_slowly(self, world: &impl World, found: u64, deadline: Option<Instant>) -> Option<Taken> {
-        let (mut word, mut spins, mut tick) = (found, 0, FIRST_TICK);
+        let (mut word, mut spins, mut wait) = (found, 0, Wait::until(deadline));
         // Set by one that has slept: it was woken in the place of all, and others may still sleep.
         let mut marks = 0;
         let mut is_due = false;
@@ -190,8 +194,7 @@ impl LockWord {
                 word |= HAS_WAITERS;
             }
             marks = HAS_WAITERS;
-            let rest = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            let is_last = rest == Some(Duration::ZERO);
+            let is_last = wait.is_over();
             if (is_due || is_last) && !world.is_alive(word & HOLDER) {
                 match self.take(world, word, marks | POISONED) {
                     Ok(taken) => return Some(taken),
@@ -202,12 +205,8 @@ impl LockWord {
             if is_last {
                 return None;
             }
-            let has_run_out = !world.sleep(self.0, word as u32, rest.map_or(tick, |rest| rest.min(tick)));
-            if has_run_out {
-                tick = LAST_TICK.min(tick * 2);
-            }
-            let before = std::mem::replace(&mut word, world.load(self.0));
-            is_due = has_run_out && word & HOLDER == before & HOLDER;
+            is_due = wait.sleep(|rest| world.sleep(self.0, word as u32, rest));
+            word = world.load(self.0);
         }
     }
 
