@@ -24,7 +24,8 @@ const WORD: LockWord = LockWord(AT_BODY);
 /// The same happens when a thread panics while it has the guard, as with [`std::sync::Mutex`].
 ///
 /// The lock is not recursive: a thread that acquires it twice waits for itself, as in Python. [`RLock`](crate::RLock)
-/// is. It belongs to one machine and one PID namespace, and is of no use in a process that you have forked yourself.
+/// is. It belongs to one machine and one PID namespace, and is of no use in a process that you have forked yourself. One
+/// that replaces itself (execve(2)) while it has the guard keeps the lock until it ends.
 ///
 /// # Examples
 /// ```

@@ -41,9 +41,11 @@ pub(super) mod tests {
     use crate::handle::{Sending, with_received};
     use crate::segment::AT_BODY;
     use crate::sync::*;
+    use proptest::prelude::{Strategy, any};
     use serde::Serialize;
     use serde::de::DeserializeOwned;
     use std::os::fd::AsFd;
+    use std::time::Duration;
 
     /// The handle as another process would get it.
     pub fn sent<A: Serialize, B: DeserializeOwned>(handle: &A) -> Result<B, postcard::Error> {
@@ -75,5 +77,52 @@ pub(super) mod tests {
         check(&Event::new().unwrap(), b"EVENT   ");
         check(&Condition::new().unwrap(), b"CONDITIO");
         check(&Barrier::new(3).unwrap(), b"BARRIER ");
+    }
+
+    proptest::proptest! {
+        /// Whatever another process writes into an object, in the midst of its use: nobody panics.
+        #[test]
+        fn hostile_objects_are_objects_too(words in proptest::collection::vec((0..20usize, word()), 1..30)) {
+            let object = |kind: &Kind| {
+                let segment = SharedSegment::create(*kind, 70_000).unwrap();
+                for &(at, word) in &words {
+                    // Not the lock word: a live process that says it has it can keep all waiting.
+                    let at = if at < 8 { AT_BODY + 8 + at * 8 } else { AT_BODY + 128 + (at - 8) * 8 };
+                    segment.u64(at).store(word, std::sync::atomic::Ordering::Relaxed);
+                }
+                segment
+            };
+            let (now, soon) = (Duration::ZERO, Duration::from_micros(50));
+            let lock: RLock = sent(&object(b"RLOCK   ")).unwrap();
+            drop((lock.acquire(), lock.try_acquire()));
+            let event: Event = sent(&object(b"EVENT   ")).unwrap();
+            event.set();
+            event.clear();
+            event.wait_timeout(soon);
+            let semaphore: Semaphore = sent(&object(b"SEMAPHOR")).unwrap();
+            drop((semaphore.try_acquire(), semaphore.release(), semaphore.acquire_timeout(soon), semaphore.available()));
+            let bounded: BoundedSemaphore = sent(&object(b"BOUNDED ")).unwrap();
+            let _ = (bounded.try_acquire_signal(), bounded.release(), bounded.try_acquire());
+            let condition: Condition = sent(&object(b"CONDITIO")).unwrap();
+            let mut guard = condition.acquire().unwrap();
+            guard.notify(1);
+            let _ = guard.wait_timeout(now);
+            guard.notify_all();
+            let _ = (guard.wait_timeout(soon), guard.wait_for_timeout(|| false, now));
+            let barrier: Barrier = sent(&object(b"BARRIER ")).unwrap();
+            let _ = (barrier.wait_timeout(now), barrier.n_waiting(), barrier.parties());
+            barrier.abort();
+            barrier.reset();
+            let _ = barrier.wait_timeout(soon);
+        }
+    }
+
+    fn word() -> impl Strategy<Value = u64> {
+        proptest::prop_oneof![
+            any::<u64>(),
+            0..5u64,
+            proptest::prelude::Just(DEAD),
+            (0..5u64).prop_map(|n| u64::MAX - n)
+        ]
     }
 }
