@@ -9,10 +9,13 @@ mod channel;
 mod futex;
 mod identity;
 mod image;
+mod mapping;
 mod poller;
 mod proc;
 mod process;
+mod sealed;
 mod segment;
+mod shm;
 mod stream;
 
 pub use channel::{Channel, Received};
@@ -26,7 +29,9 @@ pub use process::{
     has_children, is_privileged, kill_pidfd, open_pidfd, parent_pid, passed_fds, reap, redirect_stderr, signal_group,
     signal_process,
 };
+pub use sealed::Sealed;
 pub use segment::{Segment, advise_huge_pages};
+pub use shm::{FileId, create_shm, name_shm, open_shm, read_shm, shm_id, shm_len, unlink_shm, write_shm};
 pub use stream::{finish_stream, is_stream, receive_stream, send_stream, stream_pair};
 
 /// Runs a `fn()` when the program is loaded, before its `main` (an entry of .init_array, elf(5)). For test binaries,
