@@ -16,6 +16,8 @@ mod process;
 mod sealed;
 mod segment;
 mod shm;
+mod slab;
+mod slab_parts;
 mod stream;
 
 pub use channel::{Channel, Received};
@@ -32,6 +34,8 @@ pub use process::{
 pub use sealed::Sealed;
 pub use segment::{Segment, advise_huge_pages};
 pub use shm::{FileId, create_shm, name_shm, open_shm, read_shm, shm_id, shm_len, unlink_shm, write_shm};
+pub use slab::{MAX_SLAB_PARTS, SlabDraft, SlabView};
+pub use slab_parts::{Claim, SlabParts};
 pub use stream::{finish_stream, is_stream, receive_stream, send_stream, stream_pair};
 
 /// Runs a `fn()` when the program is loaded, before its `main` (an entry of .init_array, elf(5)). For test binaries,

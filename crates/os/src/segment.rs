@@ -4,7 +4,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64};
 
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::mm::{Advice, MapFlags, ProtFlags};
@@ -68,6 +68,28 @@ impl Segment {
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
         self.len
+    }
+
+    /// The byte at `offset`.
+    ///
+    /// # Panics
+    /// When it is not within the segment.
+    #[inline]
+    pub fn u8(&self, offset: usize) -> &AtomicU8 {
+        assert!(offset < self.len, "byte outside of the segment");
+        // SAFETY: as in `u32`.
+        unsafe { AtomicU8::from_ptr(self.base.as_ptr().add(offset)) }
+    }
+
+    /// The 16-bit word at `offset` bytes.
+    ///
+    /// # Panics
+    /// As [`Segment::u32`].
+    #[inline]
+    pub fn u16(&self, offset: usize) -> &AtomicU16 {
+        assert!(offset.is_multiple_of(2) && offset + 2 <= self.len, "word outside of the segment");
+        // SAFETY: as in `u32`.
+        unsafe { AtomicU16::from_ptr(self.base.as_ptr().add(offset).cast()) }
     }
 
     /// The 32-bit word at `offset` bytes.
@@ -172,6 +194,18 @@ mod tests {
         assert_eq!(out, b">hello");
         assert_eq!(theirs.u64(8).load(Ordering::Acquire), 7);
         assert_eq!(theirs.len(), 8192);
+    }
+
+    #[test]
+    fn words_of_every_size_lie_where_they_should() {
+        let (segment, _fd) = Segment::create("test", 4096).unwrap();
+        segment.u64(4088).store(u64::from_le(0x0807_0605_0403_0201), Ordering::Relaxed);
+        assert_eq!(segment.u8(4095).load(Ordering::Relaxed), 8);
+        assert_eq!(segment.u16(4092).load(Ordering::Relaxed), u16::from_le(0x0605));
+        let refuses = |access: &dyn Fn()| std::panic::catch_unwind(std::panic::AssertUnwindSafe(access)).is_err();
+        assert!(refuses(&|| segment.u8(4096).store(1, Ordering::Relaxed)));
+        assert!(refuses(&|| segment.u16(4095).store(1, Ordering::Relaxed)));
+        assert!(refuses(&|| segment.u16(4096).store(1, Ordering::Relaxed)));
     }
 
     #[test]
