@@ -183,7 +183,10 @@ impl Drop for Claim<'_> {
         // Anything else means that someone has written there who should not: then it is not ours to give back.
         while found & CLAIMANT == pack(Identity::own()) {
             match word.compare_exchange(found, found & POISONED, Ordering::Release, Ordering::Relaxed) {
-                Ok(_) => return futex_wake(self.parts.low_half(self.part), 1),
+                Ok(_) => {
+                    futex_wake(self.parts.low_half(self.part), 1);
+                    return;
+                }
                 Err(now) => found = now,
             }
         }

@@ -35,7 +35,8 @@ pub enum ErrorKind {
     Closed,
     /// The call as a whole ran out of time.
     Timeout,
-    /// A value could not be encoded, or what arrived is no value of the type that is asked for.
+    /// A value could not be encoded, or what arrived is no value of the type that is asked for, or an argument is none
+    /// that the call takes.
     BadArgument,
     /// The other end of a pipe is closed, and all that it has sent was received: Python's `EOFError`.
     EndOfStream,
@@ -57,6 +58,12 @@ pub enum ErrorKind {
     BrokenBarrier,
     /// A process died, or panicked, while it held a lock.
     OwnerDied,
+    /// Shared memory of that name exists.
+    Exists,
+    /// There is no shared memory of that name.
+    NotFound,
+    /// Some process still writes, or could: try again when it has let go.
+    Busy,
 }
 
 impl Error {
@@ -78,6 +85,10 @@ impl Error {
     pub(crate) fn io(what: &str, source: io::Error) -> Error {
         let message = format!("failed to {what}: {}", describe(&source));
         Error(Box::new(Inner { kind: ErrorKind::Io, message, failure: None, source: Some(source) }))
+    }
+
+    pub(crate) fn with_source(kind: ErrorKind, message: String, source: io::Error) -> Error {
+        Error(Box::new(Inner { kind, message, failure: None, source: Some(source) }))
     }
 
     pub(crate) fn task(failure: Failure) -> Error {

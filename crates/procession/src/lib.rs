@@ -26,6 +26,7 @@ mod pool;
 mod process;
 mod ring;
 mod segment;
+mod shared;
 mod supervisor;
 pub mod sync;
 mod wire;
@@ -40,6 +41,7 @@ pub use manager::{DictProxy, ListProxy, Managed, Manager, MethodCall, MethodRepl
 pub use outcome::{Failure, FailureKind, Outcome};
 pub use pool::{Calls, Imap, Pool, PoolBuilder, Stats, Task, WorkerStats, as_completed, wait};
 pub use process::{Process, ProcessBuilder};
+pub use shared::SharedMemory;
 pub use supervisor::StartMethod;
 pub use sync::{
     Barrier, BoundedSemaphore, BrokenBarrier, Condition, ConditionGuard, Event, Lock, LockGuard, LockResult, OwnerDied,

@@ -3,11 +3,11 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use procession_os::{Channel, Child, Received, SelfSpawn};
 
-use super::{Notice, Request, SUPERVISOR_ARGUMENT};
+use super::{NamedMemory, Notice, Request, SUPERVISOR_ARGUMENT};
 
 /// A connection to the supervisor that owns the workers started through it: they end with it.
 #[derive(Debug)]
@@ -25,6 +25,12 @@ pub(crate) enum Event {
     Lost,
 }
 
+/// What this process has of its supervisor, and what it has asked it to unlink.
+struct State {
+    supervisor: Option<Supervisor>,
+    owned: Vec<NamedMemory>,
+}
+
 struct Supervisor {
     root: Channel,
     child: Child,
@@ -32,7 +38,58 @@ struct Supervisor {
 }
 
 /// The supervisor of this process, once it has one.
-static SUPERVISOR: Mutex<Option<Supervisor>> = Mutex::new(None);
+static STATE: Mutex<State> = Mutex::new(State { supervisor: None, owned: Vec::new() });
+
+fn state() -> MutexGuard<'static, State> {
+    STATE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Lets the supervisor unlink `memory` when this process is gone, however it ends; starts the supervisor if there is none.
+/// Should the supervisor die before the program, then the next one is told the same; if there is none, nobody unlinks.
+///
+/// # Errors
+/// When a supervisor cannot be started.
+pub(crate) fn own(memory: NamedMemory) -> io::Result<()> {
+    let mut state = state();
+    let told = state.with_supervisor(|supervisor| send(&supervisor.root, &Request::Own(memory.clone()), &[]));
+    if told.is_ok() {
+        state.owned.push(memory);
+    }
+    told
+}
+
+/// `memory` is unlinked already.
+pub(crate) fn disown(memory: NamedMemory) {
+    let mut state = state();
+    state.owned.retain(|owned| *owned != memory);
+    if let Some(supervisor) = &state.supervisor {
+        // If it is gone then its successor is not told of it any more.
+        let _ = send(&supervisor.root, &Request::Disown(memory), &[]);
+    }
+}
+
+impl State {
+    /// Asks the supervisor, or another if that is gone; starts one if there is none.
+    fn with_supervisor<T>(&mut self, ask: impl Fn(&Supervisor) -> io::Result<T>) -> io::Result<T> {
+        if let Some(supervisor) = self.supervisor.as_mut() {
+            if matches!(supervisor.child.try_wait(), Ok(None)) {
+                match ask(supervisor) {
+                    Err(e) if e.kind() == io::ErrorKind::BrokenPipe => {}
+                    // Other errors, such as a lack of descriptors, are ours: it serves the rest of the program well.
+                    answer => return answer,
+                }
+            }
+            supervisor.child.kill();
+        }
+        let supervisor = self.supervisor.insert(Supervisor::start()?);
+        let owned = self.owned.iter().map(|memory| send(&supervisor.root, &Request::Own(memory.clone()), &[]));
+        owned.collect::<io::Result<()>>().and_then(|()| ask(supervisor)).map_err(|e| match e.kind() {
+            // It has ended as soon as it began.
+            io::ErrorKind::BrokenPipe => io::Error::new(e.kind(), supervisor.describe_end()),
+            _ => e,
+        })
+    }
+}
 
 impl Lease {
     /// Opens a lease; starts the supervisor if there is none.
@@ -40,36 +97,19 @@ impl Lease {
     /// # Errors
     /// When a supervisor cannot be started.
     pub fn open() -> io::Result<Lease> {
-        let mut current = SUPERVISOR.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(supervisor) = current.as_mut() {
-            if matches!(supervisor.child.try_wait(), Ok(None)) {
-                match supervisor.lease() {
-                    Err(e) if e.kind() == io::ErrorKind::BrokenPipe => {}
-                    // Other errors, such as a lack of descriptors, are ours: it serves the rest of the program well.
-                    lease => return lease,
-                }
-            }
-            supervisor.child.kill();
-        }
-        let supervisor = current.insert(Supervisor::start()?);
-        supervisor.lease().map_err(|e| match e.kind() {
-            // It has ended as soon as it began.
-            io::ErrorKind::BrokenPipe => io::Error::new(e.kind(), supervisor.describe_end()),
-            _ => e,
-        })
+        state().with_supervisor(Supervisor::lease)
     }
 
     /// Kills the supervisor, should it not answer; the next lease starts another.
     pub fn kill_supervisor() {
-        if let Some(supervisor) = SUPERVISOR.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+        if let Some(supervisor) = state().supervisor.as_mut() {
             supervisor.child.kill();
         }
     }
 
     /// Why the supervisor is gone, as far as it can be told.
     pub fn describe_lost_supervisor() -> String {
-        let mut current = SUPERVISOR.lock().unwrap_or_else(PoisonError::into_inner);
-        current.as_mut().map_or_else(|| "the supervisor ended".to_string(), Supervisor::describe_end)
+        state().supervisor.as_mut().map_or_else(|| "the supervisor ended".to_string(), Supervisor::describe_end)
     }
 
     /// Sends a request.

@@ -9,13 +9,15 @@
 mod client;
 mod serve;
 
+use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use procession_os::FileId;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use client::{Event, Lease};
+pub(crate) use client::{Event, Lease, disown, own};
 pub(crate) use serve::{StartedWorker, serve};
 
 /// How workers come to life; Python's word for it.
@@ -61,11 +63,34 @@ pub(crate) enum Request {
         method: StartMethod,
         role: Role,
     },
+    /// On the program's own connection: unlink this when the program is gone.
+    Own(NamedMemory),
+    /// On the program's own connection: it is unlinked already.
+    Disown(NamedMemory),
     /// Send a signal to the worker's process group.
     Signal {
         id: u64,
         signal: i32,
     },
+}
+
+/// Shared memory with a name, which is to go with the program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NamedMemory {
+    pub name: String,
+    /// The file behind the name when it was given. If it is another by then it is not ours to unlink.
+    pub device: u64,
+    pub inode: u64,
+}
+
+impl NamedMemory {
+    /// Takes the name away, if it is still that of this memory.
+    ///
+    /// # Errors
+    /// Those of unlink(2).
+    pub fn unlink(&self) -> io::Result<bool> {
+        procession_os::unlink_shm(&self.name, FileId { device: self.device, inode: self.inode })
+    }
 }
 
 /// Supervisor to program.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use procession_os::{Channel, Forked, Poller, Received, SelfSpawn};
 
-use super::{End, Notice, Request, Role, StartMethod, WORKER_ARGUMENT};
+use super::{End, NamedMemory, Notice, Request, Role, StartMethod, WORKER_ARGUMENT};
 use crate::error::{EMFILE, describe};
 
 const SIGKILL: i32 = 9;
@@ -41,6 +41,7 @@ struct Supervisor {
     next_lease: u64,
     /// By process id.
     workers: HashMap<i32, Worker>,
+    owned: Vec<NamedMemory>,
     sweep_at: Option<Instant>,
     can_fork: bool,
     has_warned: bool,
@@ -57,6 +58,7 @@ pub(crate) fn serve(root: Channel) -> io::Result<Option<StartedWorker>> {
         leases: HashMap::new(),
         next_lease: 1,
         workers: HashMap::new(),
+        owned: Vec::new(),
         sweep_at: None,
         can_fork: !procession_os::has_other_threads(),
         has_warned: false,
@@ -67,6 +69,10 @@ pub(crate) fn serve(root: Channel) -> io::Result<Option<StartedWorker>> {
         for ready in supervisor.poller.wait(until_sweep.or(tick))? {
             if ready == ROOT {
                 if !supervisor.serve_root(&root)? {
+                    for memory in &supervisor.owned {
+                        // What cannot be unlinked is not ours any more, or its folder is gone.
+                        let _ = memory.unlink();
+                    }
                     end_all_below();
                     return Ok(None);
                 }
@@ -88,16 +94,20 @@ impl Supervisor {
     fn serve_root(&mut self, root: &Channel) -> io::Result<bool> {
         loop {
             match root.receive() {
-                Ok(Received::Message(_, mut fds)) => {
-                    // Only one request is made here: take over a lease. If there is no descriptor left for it then that
-                    // lease is closed, which its owner sees. The others go on.
-                    if let Some(fd) = fds.pop() {
-                        let lease = Channel::from_fd(fd)?;
-                        self.poller.add(&lease, self.next_lease)?;
-                        self.leases.insert(self.next_lease, lease);
-                        self.next_lease += 1;
+                Ok(Received::Message(bytes, mut fds)) => match postcard::from_bytes(&bytes) {
+                    Ok(Request::Own(memory)) => self.owned.push(memory),
+                    Ok(Request::Disown(memory)) => self.owned.retain(|owned| *owned != memory),
+                    // Take over a lease. If there is no descriptor left for it then that lease is closed, which its
+                    // owner sees. The others go on.
+                    _ => {
+                        if let Some(fd) = fds.pop() {
+                            let lease = Channel::from_fd(fd)?;
+                            self.poller.add(&lease, self.next_lease)?;
+                            self.leases.insert(self.next_lease, lease);
+                            self.next_lease += 1;
+                        }
                     }
-                }
+                },
                 Ok(Received::Empty) => return Ok(true),
                 Ok(Received::Closed) => return Ok(false),
                 Err(e) => return Err(e),
@@ -127,7 +137,7 @@ impl Supervisor {
                             }
                         }
                     }
-                    Ok(Request::Lease) | Err(_) => self.end_lease(lease),
+                    Ok(Request::Lease | Request::Own(_) | Request::Disown(_)) | Err(_) => self.end_lease(lease),
                 },
                 Ok(Received::Empty) => return Ok(None),
                 Ok(Received::Closed) | Err(_) => self.end_lease(lease),

@@ -1,0 +1,28 @@
+//! Memory that processes share: [`SharedSlice`] to read, [`SharedBuffer`] to fill it, in parts if need be, [`Value`] and
+//! [`Array`] to change from all sides, and [`SharedMemory`] with a name.
+
+mod memory;
+
+pub use memory::SharedMemory;
+
+#[cfg(all(test, not(loom)))]
+pub(crate) mod tests {
+    use std::os::fd::AsFd;
+
+    use serde::{Deserialize, Serialize};
+
+    use crate::handle::{Sending, with_received};
+
+    /// The handle as another process would get it.
+    pub fn sent<A: Serialize, B: for<'de> Deserialize<'de>>(handle: &A) -> Result<B, postcard::Error> {
+        let sending = Sending::begin();
+        let bytes = postcard::to_stdvec(handle).unwrap();
+        let fds = sending.take().iter().map(|handle| handle.as_fd().try_clone_to_owned().unwrap()).collect();
+        with_received(fds, || postcard::from_bytes(&bytes))
+    }
+
+    /// Whether the receiver of `handle` refuses to take it for a `B`.
+    pub fn is_sent_refused<A: Serialize, B: for<'de> Deserialize<'de>>(handle: &A) -> bool {
+        sent::<A, B>(handle).is_err()
+    }
+}
