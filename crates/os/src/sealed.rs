@@ -61,7 +61,10 @@ impl Sealed {
     /// # Errors
     /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) while any process maps it to write; those of mmap(2).
     pub fn seal(fd: impl AsFd) -> io::Result<Sealed> {
-        rustix::fs::fcntl_add_seals(&fd, ALL | SealFlags::SEAL)?;
+        // Sealed is sealed: to do so again is refused (EPERM).
+        if !rustix::fs::fcntl_get_seals(&fd)?.contains(ALL) {
+            rustix::fs::fcntl_add_seals(&fd, ALL | SealFlags::SEAL)?;
+        }
         Sealed::map(fd)
     }
 
@@ -133,7 +136,9 @@ mod tests {
         assert_eq!(Sealed::seal(&fd).unwrap_err().kind(), io::ErrorKind::ResourceBusy);
         writable.write(100, b"still");
         drop(writable);
-        assert_eq!(&Sealed::seal(&fd).unwrap()[100..105], b"still");
+        for _ in 0..2 {
+            assert_eq!(&Sealed::seal(&fd).unwrap()[100..105], b"still");
+        }
     }
 
     #[test]

@@ -41,7 +41,10 @@ pub use manager::{DictProxy, ListProxy, Managed, Manager, MethodCall, MethodRepl
 pub use outcome::{Failure, FailureKind, Outcome};
 pub use pool::{Calls, Imap, Pool, PoolBuilder, Stats, Task, WorkerStats, as_completed, wait};
 pub use process::{Process, ProcessBuilder};
-pub use shared::SharedMemory;
+pub use shared::{
+    Array, ArrayGuard, Integer, PartGuard, SharedBuffer, SharedMemory, SharedPart, SharedParts, SharedSlice, Value,
+    ValueGuard,
+};
 pub use supervisor::StartMethod;
 pub use sync::{
     Barrier, BoundedSemaphore, BrokenBarrier, Condition, ConditionGuard, Event, Lock, LockGuard, LockResult, OwnerDied,

@@ -1,9 +1,22 @@
 //! Memory that processes share: [`SharedSlice`] to read, [`SharedBuffer`] to fill it, in parts if need be, [`Value`] and
 //! [`Array`] to change from all sides, and [`SharedMemory`] with a name.
 
+mod array;
+mod buffer;
+mod cells;
+mod integer;
 mod memory;
+mod parts;
+mod slice;
+mod value;
 
+pub use array::{Array, ArrayGuard};
+pub use buffer::SharedBuffer;
+pub use integer::Integer;
 pub use memory::SharedMemory;
+pub use parts::{PartGuard, SharedPart, SharedParts};
+pub use slice::SharedSlice;
+pub use value::{Value, ValueGuard};
 
 #[cfg(all(test, not(loom)))]
 pub(crate) mod tests {
