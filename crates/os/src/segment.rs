@@ -92,6 +92,55 @@ impl Segment {
         unsafe { AtomicU16::from_ptr(self.base.as_ptr().add(offset).cast()) }
     }
 
+    /// The `count` bytes from `offset` on.
+    ///
+    /// # Panics
+    /// When they are not all within the segment.
+    #[inline]
+    pub fn u8s(&self, offset: usize, count: usize) -> &[AtomicU8] {
+        self.check_words(offset, count, 1);
+        // SAFETY: in bounds (checked above), and as in `u32`.
+        unsafe { std::slice::from_raw_parts(self.base.as_ptr().add(offset).cast(), count) }
+    }
+
+    /// The `count` 16-bit words from `offset` bytes on.
+    ///
+    /// # Panics
+    /// When they are unaligned or not all within the segment.
+    #[inline]
+    pub fn u16s(&self, offset: usize, count: usize) -> &[AtomicU16] {
+        self.check_words(offset, count, 2);
+        // SAFETY: in bounds and aligned (checked above), and as in `u32`.
+        unsafe { std::slice::from_raw_parts(self.base.as_ptr().add(offset).cast(), count) }
+    }
+
+    /// The `count` 32-bit words from `offset` bytes on.
+    ///
+    /// # Panics
+    /// As [`Segment::u16s`].
+    #[inline]
+    pub fn u32s(&self, offset: usize, count: usize) -> &[AtomicU32] {
+        self.check_words(offset, count, 4);
+        // SAFETY: as in `u16s`.
+        unsafe { std::slice::from_raw_parts(self.base.as_ptr().add(offset).cast(), count) }
+    }
+
+    /// The `count` 64-bit words from `offset` bytes on.
+    ///
+    /// # Panics
+    /// As [`Segment::u16s`].
+    #[inline]
+    pub fn u64s(&self, offset: usize, count: usize) -> &[AtomicU64] {
+        self.check_words(offset, count, 8);
+        // SAFETY: as in `u16s`.
+        unsafe { std::slice::from_raw_parts(self.base.as_ptr().add(offset).cast(), count) }
+    }
+
+    fn check_words(&self, offset: usize, count: usize, size: usize) {
+        let is_within = offset <= self.len && count <= (self.len - offset) / size;
+        assert!(offset.is_multiple_of(size) && is_within, "words outside of the segment");
+    }
+
     /// The 32-bit word at `offset` bytes.
     ///
     /// # Panics
@@ -206,6 +255,15 @@ mod tests {
         assert!(refuses(&|| segment.u8(4096).store(1, Ordering::Relaxed)));
         assert!(refuses(&|| segment.u16(4095).store(1, Ordering::Relaxed)));
         assert!(refuses(&|| segment.u16(4096).store(1, Ordering::Relaxed)));
+        assert_eq!(segment.u8s(4088, 8)[7].load(Ordering::Relaxed), 8);
+        assert_eq!(segment.u16s(4090, 3)[1].load(Ordering::Relaxed), u16::from_le(0x0605));
+        assert_eq!(segment.u32s(4088, 2)[1].load(Ordering::Relaxed), u32::from_le(0x0807_0605));
+        assert_eq!(segment.u64s(0, 512)[511].load(Ordering::Relaxed), u64::from_le(0x0807_0605_0403_0201));
+        assert!(segment.u64s(4096, 0).is_empty());
+        for (offset, count) in [(4096, 1), (4104, 0), (4, 1), (8, 512), (0, usize::MAX), (usize::MAX - 7, 1)] {
+            assert!(refuses(&|| _ = segment.u64s(offset, count)), "{offset} {count}");
+        }
+        assert!(refuses(&|| _ = segment.u8s(4090, 7)) && refuses(&|| _ = segment.u16s(1, 1)));
     }
 
     #[test]

@@ -63,7 +63,7 @@ impl<T: Pod> Array<T> {
     /// As [`Array::new`].
     pub fn from_slice(values: &[T]) -> Result<Array<T>, Error> {
         let array = Array::new(values.len())?;
-        array.put_all(0, values);
+        array.0.store_all(0, values);
         Ok(array)
     }
 
@@ -112,7 +112,7 @@ impl<T: Pod> Array<T> {
     /// Copies of all values.
     pub fn to_vec(&self) -> Vec<T> {
         let _lock = self.lock_if_needed();
-        self.all().collect()
+        self.copies()
     }
 
     /// Copies `values` to all.
@@ -129,9 +129,8 @@ impl<T: Pod> Array<T> {
     /// # Panics
     /// If they are not all within the array.
     pub fn read(&self, first: usize, values: &mut [T]) {
-        self.check(first, values.len());
         let _lock = self.lock_if_needed();
-        self.get_all(first, values);
+        self.0.load_all(first, values);
     }
 
     /// Copies `values` to those from `first` on.
@@ -139,9 +138,8 @@ impl<T: Pod> Array<T> {
     /// # Panics
     /// If they are not all within the array.
     pub fn write(&self, first: usize, values: &[T]) {
-        self.check(first, values.len());
         let _lock = self.lock_if_needed();
-        self.put_all(first, values);
+        self.0.store_all(first, values);
     }
 
     /// Copies of all values, one after the other, each as it is when its turn comes.
@@ -180,25 +178,14 @@ impl<T: Pod> Array<T> {
         self.0.needs_lock().then(|| self.0.lock().0)
     }
 
-    fn check(&self, first: usize, len: usize) {
-        let is_within = first <= self.len() && len <= self.len() - first;
-        assert!(is_within, "{len} values from {first} on of {}", self.len());
+    fn copies(&self) -> Vec<T> {
+        let mut values = vec![T::zeroed(); self.len()];
+        self.0.load_all(0, &mut values);
+        values
     }
 
     fn all(&self) -> impl ExactSizeIterator<Item = T> + DoubleEndedIterator + '_ {
         (0..self.len()).map(|index| self.0.load(index, Ordering::Relaxed))
-    }
-
-    fn get_all(&self, first: usize, values: &mut [T]) {
-        for (index, value) in (first..).zip(values) {
-            *value = self.0.load(index, Ordering::Relaxed);
-        }
-    }
-
-    fn put_all(&self, first: usize, values: &[T]) {
-        for (index, value) in (first..).zip(values) {
-            self.0.store(index, *value, Ordering::Relaxed);
-        }
     }
 }
 
@@ -283,7 +270,7 @@ impl<T: Pod> ArrayGuard<'_, T> {
 
     /// Copies of all values.
     pub fn to_vec(&self) -> Vec<T> {
-        self.iter().collect()
+        self.array.copies()
     }
 
     /// As [`Array::copy_from_slice`].
@@ -292,7 +279,7 @@ impl<T: Pod> ArrayGuard<'_, T> {
     /// If there are more or less of them.
     pub fn copy_from_slice(&mut self, values: &[T]) {
         assert_eq!(self.len(), values.len(), "an array and a slice of different lengths");
-        self.array.put_all(0, values);
+        self.array.0.store_all(0, values);
     }
 
     /// As [`Array::read`].
@@ -300,8 +287,7 @@ impl<T: Pod> ArrayGuard<'_, T> {
     /// # Panics
     /// If they are not all within the array.
     pub fn read(&self, first: usize, values: &mut [T]) {
-        self.array.check(first, values.len());
-        self.array.get_all(first, values);
+        self.array.0.load_all(first, values);
     }
 
     /// As [`Array::write`].
@@ -309,8 +295,7 @@ impl<T: Pod> ArrayGuard<'_, T> {
     /// # Panics
     /// If they are not all within the array.
     pub fn write(&mut self, first: usize, values: &[T]) {
-        self.array.check(first, values.len());
-        self.array.put_all(first, values);
+        self.array.0.store_all(first, values);
     }
 
     /// As [`Array::clear_poison`].

@@ -110,6 +110,43 @@ impl<T: Pod> Cells<T> {
         }
     }
 
+    /// Fills `values` with those from `first` on, which lie within.
+    pub fn load_all(&self, first: usize, values: &mut [T]) {
+        fn copy<T: Pod, A, W: Pod>(from: &[A], to: &mut [T], load: impl Fn(&A) -> W) {
+            to.iter_mut().zip(from).for_each(|(value, word)| *value = bytemuck::cast(load(word)));
+        }
+        let (at, count, relaxed) = (self.range(first, values.len()), values.len(), Ordering::Relaxed);
+        match size_of::<T>() {
+            1 => copy(self.segment.u8s(at, count), values, |word| word.load(relaxed)),
+            2 => copy(self.segment.u16s(at, count), values, |word| word.load(relaxed)),
+            4 => copy(self.segment.u32s(at, count), values, |word| word.load(relaxed)),
+            8 => copy(self.segment.u64s(at, count), values, |word| word.load(relaxed)),
+            _ => (at..).step_by(stride::<T>()).zip(values).for_each(|(at, value)| *value = self.load_words(at)),
+        }
+    }
+
+    /// Copies `values` to those from `first` on, which lie within.
+    pub fn store_all(&self, first: usize, values: &[T]) {
+        fn copy<T: Pod, A, W: Pod>(from: &[T], to: &[A], store: impl Fn(&A, W)) {
+            from.iter().zip(to).for_each(|(value, word)| store(word, bytemuck::cast(*value)));
+        }
+        let (at, count, relaxed) = (self.range(first, values.len()), values.len(), Ordering::Relaxed);
+        match size_of::<T>() {
+            1 => copy(values, self.segment.u8s(at, count), |word, value| word.store(value, relaxed)),
+            2 => copy(values, self.segment.u16s(at, count), |word, value| word.store(value, relaxed)),
+            4 => copy(values, self.segment.u32s(at, count), |word, value| word.store(value, relaxed)),
+            8 => copy(values, self.segment.u64s(at, count), |word, value| word.store(value, relaxed)),
+            _ => (at..).step_by(stride::<T>()).zip(values).for_each(|(at, value)| self.store_words(at, value)),
+        }
+    }
+
+    /// Where values begin that lie within.
+    fn range(&self, first: usize, count: usize) -> usize {
+        let is_within = first <= self.len && count <= self.len - first;
+        assert!(is_within, "{count} values from {first} on of {}", self.len);
+        AT_CELLS + first * stride::<T>()
+    }
+
     /// Where the value is in the segment, for atomic operations.
     #[inline]
     pub fn at(&self, index: usize) -> usize {
@@ -205,6 +242,15 @@ mod tests {
             cells.store(index % len, value, Ordering::Relaxed);
             model[index % len] = value;
         }
+        let found: Vec<T> = (0..len).map(|index| cells.load(index, Ordering::Relaxed)).collect();
+        assert_eq!(found, model);
+        let (first, last) = (len / 3, len - len / 4);
+        let mut some = vec![T::zeroed(); last - first];
+        cells.load_all(first, &mut some);
+        assert_eq!(some, model[first..last]);
+        some.reverse();
+        cells.store_all(first, &some);
+        model[first..last].reverse();
         let found: Vec<T> = (0..len).map(|index| cells.load(index, Ordering::Relaxed)).collect();
         assert_eq!(found, model);
     }
