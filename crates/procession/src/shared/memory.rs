@@ -17,8 +17,11 @@ use crate::{Error, ErrorKind, init};
 ///
 /// The name is a file's in `/dev/shm` (shm_overview(7)), as Python's is: either can create what the other attaches to.
 /// Whoever [creates](SharedMemory::create) it owns it: when its last clone in that process is dropped the name is taken
-/// away, and also when the process is killed. Those who have attached keep the memory until they drop it. A handle that is
+/// away, and also when the program is killed. Those who have attached keep the memory until they drop it. A handle that is
 /// sent to a worker attaches it there, without the name being looked up.
+///
+/// A worker may own memory too, but create what shall surely be cleared up in the program: a worker that is killed
+/// together with the program, or with its pool, may leave its names behind.
 ///
 /// What is between processes of one program is better served by [`SharedSlice`](crate::SharedSlice),
 /// [`Value`](crate::Value) and [`Array`](crate::Array), which need no names and nobody to clean up.
