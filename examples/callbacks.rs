@@ -1,27 +1,40 @@
-//! Hand tasks over and be called back.
+//! Hand tasks over and be called back, with the result or with what went wrong.
 
 use std::sync::mpsc;
 
-use procession::Pool;
+use procession::{Failure, Pool};
 
-fn reciprocal(n: f64) -> f64 {
-    assert!(n != 0.0, "nothing divides by zero");
-    1.0 / n
+fn cpu_task(n: u64) -> (u64, u64) {
+    let sum = (0..n).try_fold(0_u64, |sum, i| sum.checked_add(i * i));
+    (n, sum.expect("the sum does not fit into 64 bits"))
+}
+
+fn task_complete(&(n, sum): &(u64, u64)) {
+    println!("Task {n} completed with result: {sum}");
+}
+
+fn error_callback(failure: &Failure) {
+    println!("Task failed: {failure}");
 }
 
 fn main() -> Result<(), procession::Error> {
     procession::init();
-    let pool = Pool::new()?;
-    let (sender, receiver) = mpsc::channel();
-    for n in [4.0, 0.0, 0.5] {
-        let task = pool.submit(reciprocal, n)?;
-        let (on_success, on_error) = (sender.clone(), sender.clone());
-        task.on_success(move |result| drop(on_success.send(format!("1 / {n} = {result}"))));
-        task.on_error(move |failure| drop(on_error.send(format!("1 / {n}: {failure}"))));
+    let pool = Pool::builder().workers(4).build()?;
+    // Nothing is ever sent: the channel ends when the last callback has dropped its sender.
+    let (sender, all_called) = mpsc::channel::<()>();
+    for n in [10_000, 20_000, 30_000, 40_000, 50_000, 5_000_000] {
+        let task = pool.submit(cpu_task, n)?;
+        let sender = sender.clone();
+        task.on_done(move |outcome| {
+            match &outcome.result {
+                Ok(result) => task_complete(result),
+                Err(failure) => error_callback(failure),
+            }
+            drop(sender);
+        });
     }
     drop(sender);
-    let mut lines: Vec<String> = receiver.into_iter().collect();
-    lines.sort();
-    lines.iter().for_each(|line| println!("{line}"));
+    let _ = all_called.recv();
+    pool.join();
     Ok(())
 }

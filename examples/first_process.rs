@@ -2,8 +2,8 @@
 
 use procession::Process;
 
-fn greet(name: String) {
-    println!("hello, {name}");
+fn print_message(_: ()) {
+    println!("Hello from a new process!");
 }
 
 fn give_up(code: i32) {
@@ -12,9 +12,10 @@ fn give_up(code: i32) {
 
 fn main() -> Result<(), procession::Error> {
     procession::init();
-    let mut greeter = Process::builder().name("greeter").spawn(greet, "ops".to_string())?;
-    println!("greeter ended: {}", greeter.join()?);
-    let mut quitter = Process::spawn(give_up, 3)?;
-    println!("quitter ended: {}", quitter.join()?);
+    let mut process = Process::spawn(print_message, ())?;
+    println!("It ended with {}", process.join()?);
+
+    let mut quitter = Process::builder().name("quitter").spawn(give_up, 3)?;
+    println!("The quitter ended with {}", quitter.join()?);
     Ok(())
 }

@@ -1,30 +1,30 @@
-//! Whatever a task does, it costs that task only.
-
-use std::time::Duration;
+//! Some tasks fail, the others give their results, and a failure says where it happened.
+//!
+//! `RUST_BACKTRACE=1` adds the stack of the worker, Python's traceback.
 
 use procession::{FailureKind, Pool};
 
-fn risky(n: u32) -> u32 {
-    match n {
-        2 => panic!("I do not like {n}"),
-        3 => std::process::abort(),
-        4 => loop {
-            std::thread::park();
-        },
-        _ => n * 10,
-    }
+fn safe_worker(task: i64) -> i64 {
+    assert!(task >= 0, "Negative input not allowed");
+    task.pow(2)
 }
 
 fn main() -> Result<(), procession::Error> {
     procession::init();
-    let pool = Pool::builder().workers(2).timeout(Duration::from_secs(2)).build()?;
-    for outcome in pool.imap(risky, 0..6)? {
+    let tasks = [1, 2, -3, 4, -5];
+    let pool = Pool::new()?;
+    for outcome in pool.imap(safe_worker, tasks)? {
+        let task = tasks[outcome.index];
         match outcome.result {
-            Ok(n) => println!("task {}: {n}", outcome.index),
+            Ok(result) => println!("Task {task}: {result}"),
             Err(failure) => match failure.kind() {
-                FailureKind::Panicked { message, .. } => println!("task {}: panicked: {message}", failure.index()),
-                FailureKind::TimedOut { limit } => println!("task {}: longer than {limit:?}", failure.index()),
-                other => println!("task {}: {other}", failure.index()),
+                FailureKind::Panicked { message, location, backtrace } => {
+                    println!("Task {task} failed: {message} ({location})");
+                    if let Some(backtrace) = backtrace {
+                        println!("{}", backtrace.trim_end());
+                    }
+                }
+                other => println!("Task {task} failed: {other}"),
             },
         }
     }
