@@ -22,6 +22,7 @@ fn compress_file(path: PathBuf) -> Result<(u64, u64), String> {
         let mut encoder = GzEncoder::new(file, Compression::default());
         let size_before = io::copy(&mut input, &mut encoder)?;
         let file = encoder.finish()?;
+        file.as_file().set_permissions(input.metadata()?.permissions())?;
         let size_after = file.as_file().metadata()?.len();
         // Under its name the file appears as a whole or not at all.
         file.persist(target)?;

@@ -46,6 +46,7 @@ fn encrypt_file(key: &Key, path: PathBuf) -> Result<PathBuf, String> {
         // Under its name the file appears as a whole or not at all.
         let mut file = NamedTempFile::new_in(path.parent().filter(|p| *p != "").unwrap_or(Path::new(".")))?;
         file.write_all(token.as_bytes())?;
+        file.as_file().set_permissions(fs::metadata(&path)?.permissions())?;
         file.persist(&target)?;
         Ok(target.into())
     };

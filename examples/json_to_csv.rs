@@ -3,14 +3,14 @@
 //! `json_to_csv [INPUT.json OUTPUT.csv]`: each record has a `timestamp` and a `value`.
 
 use std::error::Error;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use procession::Pool;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tempfile::NamedTempFile;
 
 #[derive(Serialize, Deserialize)]
 struct Record {
@@ -41,7 +41,8 @@ fn transform_data(input: &Path, output: &Path) -> Result<usize, Box<dyn Error>> 
     let parts = pool.try_map(process_data_chunk, chunks)?;
 
     // Under its name the file appears as a whole or not at all.
-    let mut file = NamedTempFile::new_in(output.parent().filter(|p| *p != "").unwrap_or(Path::new(".")))?;
+    let folder = output.parent().filter(|p| *p != "").unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().permissions(Permissions::from_mode(0o666)).tempfile_in(folder)?;
     file.write_all(b"timestamp,value\n")?;
     parts.iter().try_for_each(|part| file.write_all(part))?;
     file.persist(output)?;

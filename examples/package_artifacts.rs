@@ -3,8 +3,9 @@
 //! `package_artifacts [FOLDER...]`: `build/web` becomes `build/web.tar.gz`.
 
 use std::error::Error;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use flate2::Compression;
@@ -23,7 +24,8 @@ fn package(folder: PathBuf) -> Result<(PathBuf, usize), String> {
         let name = folder.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
         let mut target = folder.clone().into_os_string();
         target.push(".tar.gz");
-        let file = NamedTempFile::new_in(folder.parent().unwrap_or(Path::new("/")))?;
+        let parent = folder.parent().unwrap_or(Path::new("/"));
+        let file = tempfile::Builder::new().permissions(Permissions::from_mode(0o666)).tempfile_in(parent)?;
         let mut archive = Archive::new(GzEncoder::new(file, Compression::default()));
         // No owners and times of modification, and links stay links.
         archive.mode(HeaderMode::Deterministic);

@@ -72,6 +72,10 @@ fn sorted(mut lines: Vec<String>) -> Vec<String> {
     lines
 }
 
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
 #[test]
 fn every_program_is_listed_and_tested() {
     let manifest = fs::read_to_string(Path::new(FOLDER).join("Cargo.toml")).unwrap();
@@ -91,7 +95,8 @@ fn every_program_is_listed_and_tested() {
 
 #[test]
 fn first_process() {
-    let expected = ["Hello from a new process!", "It ended with exit status: 0", "The quitter ended with exit status: 3"];
+    let expected =
+        ["Hello from a new process!", "It ended with exit status: 0", "The quitter ended with exit status: 3"];
     assert_eq!(run("first_process"), expected);
 }
 
@@ -146,7 +151,8 @@ fn callbacks() {
 #[test]
 fn safe_worker() {
     let lines = run("safe_worker");
-    for (line, start) in lines.iter().zip(["Task 1: 1", "Task 2: 4", "Task -3 failed", "Task 4: 16", "Task -5 failed"]) {
+    for (line, start) in lines.iter().zip(["Task 1: 1", "Task 2: 4", "Task -3 failed", "Task 4: 16", "Task -5 failed"])
+    {
         assert!(line.starts_with(start), "{line}");
     }
     assert!(lines[2].contains("Negative input not allowed (examples/safe_worker.rs:"), "{}", lines[2]);
@@ -253,6 +259,7 @@ fn json_to_csv() {
         fs::write(&input, format!("[{}]", records.join(","))).unwrap();
         run_with("json_to_csv", [&input, &output]);
         let rows: String = (0..count).map(|n| format!("\"t,{n}\",{n}\n")).collect();
+        assert_eq!(mode(&output), mode(&input));
         assert_eq!(fs::read_to_string(&output).unwrap(), format!("timestamp,value\n{rows}"), "{count} records");
     }
 
@@ -339,10 +346,10 @@ fn encrypt() {
         let lines = run_with("encrypt", [&key, &text, &empty, &none]);
         assert_eq!(lines[..2], ["Encrypted: text.enc", "Encrypted: empty.enc"]);
         assert!(lines[2].starts_with("Left out: failed to encrypt ") && lines[2].contains("none: No such file"));
-        assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!((mode(&key), mode(&folder.path().join("text.enc"))), (0o600, mode(&text)));
         let key = fs::read_to_string(&key).unwrap();
         for path in [&text, &empty] {
-            let token = fs::read_to_string(path.with_added_extension("enc")).unwrap();
+            let token = fs::read_to_string(format!("{}.enc", path.display())).unwrap();
             assert_eq!(decrypt(key.trim_end(), &token).unwrap(), fs::read(path).unwrap());
             tokens.push(token);
         }
@@ -364,7 +371,9 @@ fn compress() {
     let file = folder.path().join("data.txt");
     let bytes = b"0123456789".repeat(50_000);
     fs::write(&file, &bytes).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
     run_with("compress", [&file]);
+    assert_eq!(mode(&folder.path().join("data.txt.gz")), 0o640);
     let mut unpacked = Vec::new();
     let packed = fs::File::open(folder.path().join("data.txt.gz")).unwrap();
     flate2::read::GzDecoder::new(packed).read_to_end(&mut unpacked).unwrap();
@@ -374,7 +383,8 @@ fn compress() {
 #[test]
 fn train() {
     let lines = run("train");
-    let accuracies = lines[0].strip_prefix("Accuracy for each chunk: [").and_then(|rest| rest.strip_suffix(']')).unwrap();
+    let accuracies =
+        lines[0].strip_prefix("Accuracy for each chunk: [").and_then(|rest| rest.strip_suffix(']')).unwrap();
     let accuracies: Vec<f64> = accuracies.split(", ").map(|a| a.parse().unwrap()).collect();
     assert_eq!(accuracies.len(), 4);
     // Chance alone keeps it from 1; guessing would give 0.5.
@@ -414,16 +424,17 @@ fn package_artifacts() {
     assert!(pack() == packed, "the same files give the same bytes, whenever they were written");
 
     let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(&packed[..]));
-    let entries = archive.entries().unwrap().map(|entry| {
-        let mut entry = entry.unwrap();
+    let describe = |mut entry: tar::Entry<'_, _>| {
+        let name = entry.path().unwrap().display().to_string();
+        if let Some(target) = entry.link_name().unwrap() {
+            return format!("{name} -> {}", target.display());
+        }
         let mut content = String::new();
         entry.read_to_string(&mut content).unwrap();
-        let link = entry.link_name().unwrap().map(|link| link.display().to_string());
-        (entry.path().unwrap().display().to_string(), link.unwrap_or(content))
-    });
-    let expected = ["app-1.0/", "app-1.0/a=a", "app-1.0/lib/", "app-1.0/lib/b=b", "app-1.0/lib/empty/", "app-1.0/link=a"];
-    let entries: Vec<String> = entries
-        .map(|(name, content)| if content.is_empty() { name } else { format!("{name}={content}") })
-        .collect();
+        if entry.header().entry_type().is_dir() { format!("{name}/") } else { format!("{name}: {content}") }
+    };
+    let entries: Vec<String> = archive.entries().unwrap().map(|entry| describe(entry.unwrap())).collect();
+    let expected =
+        ["app-1.0/", "app-1.0/a: a", "app-1.0/lib/", "app-1.0/lib/b: b", "app-1.0/lib/empty/", "app-1.0/link -> a"];
     assert_eq!(entries, expected);
 }
