@@ -8,7 +8,6 @@ use super::travel::travels;
 use super::word::{LockWord, Taken};
 use super::{LockResult, OwnerDied};
 use crate::Error;
-use crate::handle;
 use crate::segment::{AT_BODY, Kind, SharedSegment};
 
 const KIND: Kind = *b"LOCK    ";
