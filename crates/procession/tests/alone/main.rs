@@ -6,6 +6,7 @@ mod support;
 
 mod descriptors;
 mod end;
+mod signals;
 mod streams;
 mod supervisor;
 
