@@ -7,7 +7,9 @@
 mod support;
 
 use std::fs::File;
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::FileExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -293,9 +295,13 @@ fn killed_with_permits() {
         let mut random = Random(micros);
         loop {
             let _permit = semaphore.acquire();
-            // As many places as permits, which the kernel frees with their process.
-            let places = ["a", "b"].map(|name| File::create(folder.join(name)).unwrap());
-            if !places.iter().any(|place| place.try_lock().is_ok()) {
+            // As many names as permits, of which the kernel frees each with its process (unix(7), abstract addresses).
+            let place = ["a", "b"].iter().find_map(|name| {
+                let name = folder.join(name);
+                let address = SocketAddr::from_abstract_name(name.as_os_str().as_encoded_bytes()).unwrap();
+                UnixListener::bind_addr(&address).ok()
+            });
+            if place.is_none() {
                 std::process::exit(WRONG);
             }
             if random.below(3) == 0 {
