@@ -11,13 +11,14 @@ pub enum Figure {
     Bytes(f64),
     Count(f64),
     PerSecond(f64),
+    BytesPerSecond(f64),
 }
 
-use Figure::{Bytes, Count, PerSecond, Seconds};
+use Figure::{Bytes, BytesPerSecond, Count, PerSecond, Seconds};
 
 impl Figure {
     fn value(self) -> f64 {
-        let (Seconds(value) | Bytes(value) | Count(value) | PerSecond(value)) = self;
+        let (Seconds(value) | Bytes(value) | Count(value) | PerSecond(value) | BytesPerSecond(value)) = self;
         value
     }
 }
@@ -32,6 +33,7 @@ impl fmt::Display for Figure {
             Bytes(_) => (1e-6, " MB"),
             PerSecond(n) if n < 1e4 => (1.0, "/s"),
             PerSecond(_) => (1e-3, "k/s"),
+            BytesPerSecond(_) => (1e-6, " MB/s"),
             Count(_) => (1.0, ""),
         };
         let value = self.value() * scale;
@@ -47,6 +49,8 @@ pub enum Target {
     Within(f64),
     /// The peer takes at least so many times as long as ours.
     Faster(f64),
+    /// Ours is at least so many times the peer's: of what is better if it is more.
+    AtLeast(f64),
     /// Ours is at most this.
     AtMost(Figure),
     /// Nothing: the figure is there to be read.
@@ -57,7 +61,7 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Target::Within(times) => f.pad(&format!("<= {times:.2}x")),
-            Target::Faster(times) => f.pad(&format!(">= {times:.2}x")),
+            Target::Faster(times) | Target::AtLeast(times) => f.pad(&format!(">= {times:.2}x")),
             Target::AtMost(figure) => f.pad(&format!("<= {figure}")),
             Target::Open => f.pad("-"),
         }
@@ -100,7 +104,7 @@ impl Row {
     fn verdict(&self) -> &'static str {
         let holds = match self.target {
             Target::Within(times) => self.shown_ratio() <= times,
-            Target::Faster(times) => self.shown_ratio() >= times,
+            Target::Faster(times) | Target::AtLeast(times) => self.shown_ratio() >= times,
             Target::AtMost(figure) => self.ours.value() <= figure.value(),
             Target::Open => return "",
         };

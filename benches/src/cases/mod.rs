@@ -4,6 +4,7 @@ mod apply;
 mod imap;
 mod large;
 mod map;
+mod queue;
 mod recycle;
 mod replace;
 mod sleeps;
@@ -27,6 +28,7 @@ pub const CASES: &[Case] = &[
     Case { name: "imap", what: "memory over a long iterator with a slow consumer", run: imap::run },
     Case { name: "recycle", what: "a worker a task: descriptors, shared memory, rate", run: recycle::run },
     Case { name: "submit", what: "a million tasks queued one by one", run: submit::run },
+    Case { name: "queue", what: "a queue between two processes: small items, and large ones", run: queue::run },
 ];
 
 /// How much work a case does.

@@ -11,6 +11,8 @@ pub const MAP: &str = include_str!("map.py");
 /// `Pool.apply` with large bytes; arguments: what (`argument`, `zeros`, `ones`), bytes, calls after the first. Prints the
 /// first call's time and the median of the others'.
 pub const LARGE: &str = include_str!("large.py");
+/// A `Queue` of numbers from another process; arguments: items that it may hold (0: any number), items. Prints seconds.
+pub const QUEUE: &str = include_str!("queue.py");
 
 /// Runs a script; returns the numbers that it prints.
 pub fn run(script: &str, arguments: &[String]) -> anyhow::Result<Vec<f64>> {

@@ -21,6 +21,8 @@ pub enum Op {
     Zeros = b'z',
     /// As many ones as the number says.
     Ones = b'o',
+    /// Nothing, and no answer.
+    Drop = b'd',
 }
 
 pub struct SocketWorker {
@@ -41,6 +43,15 @@ impl SocketWorker {
         send(stream, op as u8, argument)?;
         Ok(receive(stream)?.1)
     }
+
+    /// Sends `count` messages that `message` makes; returns when all were received.
+    pub fn stream(&mut self, count: usize, message: impl Fn() -> Vec<u8>) -> io::Result<()> {
+        let stream = self.stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        for _ in 0..count {
+            send(stream, Op::Drop as u8, &message())?;
+        }
+        self.call(Op::Length, &[]).map(|_| ())
+    }
 }
 
 impl Drop for SocketWorker {
@@ -56,6 +67,7 @@ pub fn serve() {
     let mut stream = UnixStream::from(stdin);
     while let Ok((op, bytes)) = receive(&mut stream) {
         let result = match op {
+            b'd' => continue,
             b'i' => (number(&bytes) + 1).to_le_bytes().to_vec(),
             b'l' => (bytes.len() as u64).to_le_bytes().to_vec(),
             b'z' => vec![0; number(&bytes) as usize],

@@ -206,6 +206,25 @@ impl Segment {
             out.set_len(out.len() + len);
         }
     }
+
+    /// Gives the memory of `len` bytes from `offset` on back to the system, in whole pages: they read as zeros from then
+    /// on. A hint only: should the system refuse, then nothing changes.
+    ///
+    /// # Panics
+    /// When they are not within the segment.
+    pub fn discard(&self, offset: usize, len: usize) {
+        assert!(offset <= self.len && len <= self.len - offset, "discarded outside of the segment");
+        let page = rustix::param::page_size();
+        let (start, end) = (offset.next_multiple_of(page), (offset + len) / page * page);
+        if start < end {
+            // SAFETY: within the mapping (checked above); no references point into it, and words that are discarded are
+            // still there to be read, as zeros (madvise(2), MADV_REMOVE).
+            let _ = unsafe {
+                let from = self.base.as_ptr().add(start).cast();
+                rustix::mm::madvise(from, end - start, Advice::LinuxRemove)
+            };
+        }
+    }
 }
 
 impl Drop for Segment {
@@ -285,6 +304,28 @@ mod tests {
             segment.read(99, 22, &mut out);
             assert_eq!((out[0], &out[1..=len], out[len + 1]), (0xee, &bytes[..], 0xee));
         }
+    }
+
+    #[test]
+    fn discarded_pages_are_zeros_and_no_others() {
+        let (segment, fd) = Segment::create("test", 64 << 10).unwrap();
+        segment.write(0, &[7; 64 << 10]);
+        let held = || rustix::fs::fstat(&fd).unwrap().st_blocks * 512;
+        assert!(held() >= 64 << 10);
+        segment.discard(10_000, 44_000);
+        let mut out = Vec::new();
+        segment.read(0, 64 << 10, &mut out);
+        let page = rustix::param::page_size();
+        let gone = 10_000usize.next_multiple_of(page)..54_000 / page * page;
+        assert!(out.iter().enumerate().all(|(at, &byte)| byte == if gone.contains(&at) { 0 } else { 7 }));
+        segment.discard(4096, 1);
+        segment.discard(64 << 10, 0);
+    }
+
+    #[test]
+    #[should_panic(expected = "outside of the segment")]
+    fn what_is_discarded_stays_inside() {
+        Segment::create("test", 4096).unwrap().0.discard(1, 4096);
     }
 
     #[test]

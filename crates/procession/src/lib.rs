@@ -32,7 +32,7 @@ pub mod sync;
 mod wire;
 mod worker;
 
-pub use channel::{Connection, Pipe, Receiver, Sender};
+pub use channel::{Connection, JoinableQueue, Joined, Pipe, Queue, QueueBuilder, Receiver, Sender};
 pub use error::{Error, ErrorKind};
 pub use init::init;
 #[doc(hidden)]

@@ -11,7 +11,7 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::handle::{self, Descriptor, MAX_HANDLES, Sending};
+use crate::handle::{self, Descriptor, MAX_HANDLES};
 use crate::wire::{self, Bytes};
 use crate::{Error, ErrorKind};
 
@@ -58,11 +58,9 @@ impl Link {
     }
 
     pub fn send<T: Serialize + 'static>(&self, value: T) -> Result<(), Error> {
-        let sending = Sending::begin();
         let mut bytes = Vec::new();
-        wire::encode(value, &mut bytes)
+        let handles = wire::encode_argument(value, &mut bytes)
             .map_err(|e| Error::new(ErrorKind::BadArgument, format!("failed to encode a message: {e}")))?;
-        let handles = sending.take();
         let fds: Vec<BorrowedFd<'_>> = handles.iter().map(AsFd::as_fd).collect();
         self.send_bytes(&bytes, &fds)
     }
@@ -94,7 +92,7 @@ impl Link {
 
     pub fn receive<T: DeserializeOwned + 'static>(&self, timeout: Option<Duration>) -> Result<T, Error> {
         let (bytes, fds) = self.receive_bytes(timeout)?;
-        handle::with_received(fds, || wire::decode(Bytes::Owned(bytes)))
+        wire::decode_argument(Bytes::Owned(bytes), fds)
             .map_err(|e| Error::new(ErrorKind::BadArgument, format!("failed to decode a message: {e}")))
     }
 
@@ -206,6 +204,7 @@ impl<'de> Deserialize<'de> for Link {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::handle::Sending;
     use std::io::{Read, Write};
     use std::os::unix::net::UnixStream;
 

@@ -28,5 +28,4 @@ pub use recursive::{RLock, RLockGuard};
 pub use semaphore::{Permit, Semaphore};
 #[allow(unused_imports)]
 pub(crate) use wait::Wait;
-#[allow(unused_imports)]
-pub(crate) use word::{LockWord, Taken};
+pub(crate) use word::{LockWord, Taken, pack, unpack};

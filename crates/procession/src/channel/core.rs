@@ -1,0 +1,297 @@
+//! A queue of encoded items in a segment of shared memory: who may change it, who waits for what, and what is done when
+//! a process dies in the middle.
+
+use std::io;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use procession_os::Segment;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::deque::{Corrupt, Deque, Pushed, SMALL};
+use super::sleepers::{Sleepers, Wake};
+use super::undone::Undone;
+use crate::handle;
+use crate::segment::{AT_BODY, Kind, SharedSegment};
+use crate::sync::{LockWord, Taken};
+use crate::{Error, ErrorKind};
+
+// What every operation changes lies in one line of the cache, what sleepers change in others.
+const LOCK: LockWord = LockWord(AT_BODY);
+const DEQUE: Deque =
+    Deque { head: AT_BODY + 8, tail: AT_BODY + 16, capacity: AT_BODY + 24, items: AT_BODY + 32, data: AT_DATA };
+const AT_MAX_ITEMS: usize = AT_BODY + 40;
+const AT_CLOSED: usize = AT_BODY + 48;
+const GETTERS: Sleepers = Sleepers(128);
+const PUTTERS: Sleepers = Sleepers(192);
+/// For those who wait until all items are done.
+const JOINERS: Sleepers = Sleepers(256);
+const UNDONE: Undone = Undone { at: 320, table: 4096 };
+const AT_DATA: usize = 128 << 10;
+const _: () = assert!(UNDONE.table + Undone::TABLE_SIZE <= AT_DATA);
+
+/// Address space for the items of a queue, unless less is asked for; memory is used only where something lies.
+pub(crate) const MAX_BYTES: usize = 16 << 30;
+/// About a microsecond: what others hold the lock for. Longer would keep them from a core where there are few.
+const SPINS: usize = 30;
+
+/// How long a call may wait.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Wait {
+    Forever,
+    For(Duration),
+    /// Only for the lock.
+    No,
+}
+
+/// What a call waits for, and what it is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Goal {
+    Put,
+    Get,
+    Join,
+}
+
+#[derive(Debug)]
+pub(crate) struct Core(SharedSegment);
+
+/// The lock, for a scope. Whatever happens in there, what it guards is whole.
+struct Held<'a>(&'a Segment);
+
+impl Drop for Held<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        LOCK.release(self.0);
+    }
+}
+
+impl Core {
+    /// `max_bytes` becomes a power of two, not less than that of a small queue.
+    pub fn create(kind: Kind, max_items: u64, max_bytes: usize) -> Result<Core, Error> {
+        let bytes = max_bytes.max(SMALL).checked_next_power_of_two();
+        let bytes = bytes.and_then(|bytes| bytes.checked_add(AT_DATA - AT_BODY));
+        let segment = bytes
+            .ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))
+            .and_then(|bytes| SharedSegment::create(kind, bytes))
+            .map_err(|e| Error::create("a queue (does `max_bytes` of its builder ask for less?)", e))?;
+        DEQUE.initialize(&segment);
+        segment.u64(AT_MAX_ITEMS).store(max_items, Ordering::Release);
+        Ok(Core(segment))
+    }
+
+    /// Puts an encoded item in.
+    #[inline]
+    pub fn put(&self, bytes: &[u8], wait: Wait) -> Result<(), Error> {
+        let max_items = self.max_items();
+        self.retry(Goal::Put, wait, PUTTERS, |memory| {
+            if self.is_closed() {
+                return Err(Error::new(ErrorKind::Closed, "failed to put: the queue is closed"));
+            }
+            if DEQUE.len(memory) >= max_items {
+                return Ok(None);
+            }
+            match DEQUE.push(memory, bytes).map_err(corrupt)? {
+                Pushed::Done => Ok(Some(())),
+                Pushed::Full => Ok(None),
+                Pushed::TooLong => Err(too_long(bytes.len(), DEQUE.max_capacity(memory))),
+            }
+        })?;
+        GETTERS.wake(&self.0, Wake::One);
+        Ok(())
+    }
+
+    /// Takes an item out and appends it to `out`. With `is_kept`, it is undone until this process says otherwise.
+    #[inline]
+    pub fn get(&self, out: &mut Vec<u8>, wait: Wait, is_kept: bool) -> Result<(), Error> {
+        self.retry(Goal::Get, wait, GETTERS, |memory| {
+            let Some(len) = DEQUE.front(memory).map_err(corrupt)? else {
+                return if self.is_closed() { Err(closed_and_empty()) } else { Ok(None) };
+            };
+            let entry = if is_kept { Some(UNDONE.own_entry(memory)?) } else { None };
+            out.try_reserve(len).map_err(|_| Error::io("get from a queue", io::ErrorKind::OutOfMemory.into()))?;
+            DEQUE.copy_front(memory, len, out).map_err(corrupt)?;
+            match entry {
+                Some(entry) => UNDONE.keep_one(memory, entry, DEQUE.marks(memory).1, || DEQUE.pop(memory, len)),
+                None => DEQUE.pop(memory, len),
+            }
+            Ok(Some(()))
+        })?;
+        // Without a limit of items, who waits for room waits for enough bytes, and one may fit where another does not.
+        PUTTERS.wake(&self.0, if self.max_items() == u64::MAX { Wake::All } else { Wake::One });
+        Ok(())
+    }
+
+    /// Says that an item is done that this process has taken.
+    pub fn task_done(&self) -> Result<(), Error> {
+        let held = self.lock(None, Goal::Join)?;
+        UNDONE.drop_one(&self.0)?;
+        let is_done = self.is_done();
+        drop(held);
+        if is_done {
+            JOINERS.wake(&self.0, Wake::All);
+        }
+        Ok(())
+    }
+
+    /// Waits until no item is left and none is undone; returns how many were lost in the life of the queue.
+    pub fn join(&self, wait: Wait) -> Result<u64, Error> {
+        self.retry(Goal::Join, wait, JOINERS, |memory| {
+            UNDONE.bury_the_dead(memory);
+            Ok(self.is_done().then(|| UNDONE.lost(memory)))
+        })
+    }
+
+    /// Certain for the holder of the lock.
+    fn is_done(&self) -> bool {
+        let (head, tail) = DEQUE.marks(&self.0);
+        head == tail && !UNDONE.has_any(&self.0)
+    }
+
+    pub fn close(&self) -> Result<(), Error> {
+        let held = self.lock(None, Goal::Put)?;
+        self.0.u64(AT_CLOSED).store(1, Ordering::Release);
+        drop(held);
+        GETTERS.wake(&self.0, Wake::All);
+        PUTTERS.wake(&self.0, Wake::All);
+        Ok(())
+    }
+
+    #[inline]
+    pub fn is_closed(&self) -> bool {
+        self.0.u64(AT_CLOSED).load(Ordering::Acquire) != 0
+    }
+
+    /// As a process would that writes where it should not.
+    #[cfg(test)]
+    pub fn overwrite(&self) {
+        self.0.u64(DEQUE.capacity).store(u64::MAX, Ordering::Relaxed);
+    }
+
+    pub fn len(&self) -> usize {
+        DEQUE.len(&self.0) as usize
+    }
+
+    pub fn is_empty(&self) -> bool {
+        let (head, tail) = DEQUE.marks(&self.0);
+        head == tail
+    }
+
+    #[inline]
+    pub fn max_items(&self) -> u64 {
+        self.0.u64(AT_MAX_ITEMS).load(Ordering::Relaxed)
+    }
+
+    /// Tries again and again, each time with the lock, until there is something or the time is over.
+    #[inline]
+    fn retry<R>(
+        &self,
+        goal: Goal,
+        wait: Wait,
+        sleepers: Sleepers,
+        mut attempt: impl FnMut(&Segment) -> Result<Option<R>, Error>,
+    ) -> Result<R, Error> {
+        let memory: &Segment = &self.0;
+        let deadline = match wait {
+            Wait::For(time) => Instant::now().checked_add(time),
+            Wait::Forever | Wait::No => None,
+        };
+        loop {
+            let held = self.lock(deadline, goal)?;
+            let before = DEQUE.marks(memory);
+            if let Some(result) = attempt(memory)? {
+                return Ok(result);
+            }
+            drop(held);
+            if matches!(wait, Wait::No) {
+                return Err(not_now(goal));
+            }
+            let is_due = || match goal {
+                Goal::Join => self.is_done(),
+                Goal::Put | Goal::Get => DEQUE.marks(memory) != before || self.is_closed(),
+            };
+            let mut spins = (0..SPINS).map(|_| std::hint::spin_loop());
+            if spins.any(|()| is_due()) {
+                continue;
+            }
+            let seen = sleepers.prepare(memory);
+            if is_due() {
+                continue;
+            }
+            let rest = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if rest == Some(Duration::ZERO) {
+                return Err(late(goal));
+            }
+            sleepers.sleep(memory, seen, rest);
+        }
+    }
+
+    #[inline]
+    fn lock(&self, deadline: Option<Instant>, goal: Goal) -> Result<Held<'_>, Error> {
+        let memory: &Segment = &self.0;
+        let taken = LOCK.acquire(memory, deadline).ok_or_else(|| late(goal))?;
+        let held = Held(memory);
+        if taken == Taken::Poisoned {
+            self.repair()?;
+        }
+        Ok(held)
+    }
+
+    /// Somebody died with the lock.
+    #[cold]
+    fn repair(&self) -> Result<(), Error> {
+        DEQUE.repair(&self.0).map_err(corrupt)?;
+        UNDONE.repair(&self.0, DEQUE.marks(&self.0).1);
+        LOCK.clear_poison(&*self.0);
+        Ok(())
+    }
+}
+
+fn corrupt(_: Corrupt) -> Error {
+    let cause = "its memory was overwritten by a process that has it";
+    Error::io("use a queue", io::Error::new(io::ErrorKind::InvalidData, cause))
+}
+
+fn too_long(len: usize, max: usize) -> Error {
+    let message = format!(
+        "failed to put: an item of {len} bytes does not fit into a queue of {max}; give it more `max_bytes`, or send \
+         less"
+    );
+    Error::new(ErrorKind::BadArgument, message)
+}
+
+fn closed_and_empty() -> Error {
+    Error::new(ErrorKind::Closed, "failed to get: the queue is closed, and nothing is left in it")
+}
+
+#[cold]
+fn not_now(goal: Goal) -> Error {
+    match goal {
+        Goal::Put => Error::new(ErrorKind::Full, "failed to put: the queue is full"),
+        Goal::Get => Error::new(ErrorKind::Empty, "failed to get: the queue is empty"),
+        Goal::Join => Error::new(ErrorKind::Timeout, "failed to join: items of the queue are not done"),
+    }
+}
+
+#[cold]
+fn late(goal: Goal) -> Error {
+    let message = match goal {
+        Goal::Put => "failed to put: the queue has been full all the time",
+        Goal::Get => "failed to get: the queue has been empty all the time",
+        Goal::Join => "failed to join: there are items in the queue that are not done yet",
+    };
+    Error::new(ErrorKind::Timeout, message)
+}
+
+impl Serialize for Core {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+/// A queue that another process has sent, which must be of this kind.
+pub(crate) fn receive<'de, D: Deserializer<'de>>(kind: Kind, deserializer: D) -> Result<Core, D::Error> {
+    let segment = SharedSegment::deserialize(deserializer)?;
+    segment.check(kind, AT_DATA - AT_BODY + SMALL).map_err(|e| D::Error::custom(handle::note(e)))?;
+    Ok(Core(segment))
+}

@@ -1,0 +1,200 @@
+//! Queues whose producers and consumers are killed at any moment: nothing hangs, no item is changed, none is seen twice,
+//! and each death costs at most the one item that the dead consumer had taken.
+//!
+//! `PROCESSION_SEEDS=N` runs N seeds of each test (default 200), `PROCESSION_SEED=S` the one that a failure has printed.
+
+mod support;
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use procession::{ErrorKind, JoinableQueue, Process, Queue};
+use support::Random;
+
+/// Who has put it, its number there, and bytes that both determine.
+type Item = (u64, u64, Vec<u8>);
+
+fn item(producer: u64, n: u64) -> Item {
+    let mut random = Random(producer << 32 | n);
+    // Most are small, some make the queue grow.
+    let len = match random.below(50) {
+        0 => random.below(300_000),
+        1..5 => random.below(20_000),
+        _ => random.below(60),
+    };
+    (producer, n, vec![random.next() as u8; len as usize])
+}
+
+fn for_each_seed(name: &str, run: impl Fn(u64)) {
+    let number = |key: &str| std::env::var(key).ok().and_then(|value| value.parse::<u64>().ok());
+    let seeds = match number("PROCESSION_SEED") {
+        Some(one) => one..one + 1,
+        None => 0..number("PROCESSION_SEEDS").unwrap_or(200),
+    };
+    struct Name(String);
+    impl Drop for Name {
+        fn drop(&mut self) {
+            if std::thread::panicking() {
+                eprintln!("failed with {}", self.0);
+            }
+        }
+    }
+    for seed in seeds {
+        let name = Name(format!("PROCESSION_SEED={seed} in {name}"));
+        support::watched(&name.0, || run(seed));
+    }
+}
+
+fn spin(time: Duration) {
+    let since = Instant::now();
+    while since.elapsed() < time {
+        std::hint::spin_loop();
+    }
+}
+
+/// Puts items for as long as it lives, or until the queue is closed.
+fn produce((queue, producer): (Queue<Item>, u64)) {
+    for n in 0.. {
+        if queue.put(item(producer, n)).is_err() {
+            return;
+        }
+    }
+}
+
+/// Passes on what it gets, until there is no more.
+fn consume((from, to): (Queue<Item>, Queue<Item>)) {
+    while let Ok(item) = from.get() {
+        to.put(item).unwrap();
+    }
+}
+
+/// What has come out at the end.
+#[derive(Default)]
+struct Ledger {
+    seen: HashMap<u64, Vec<u64>>,
+}
+
+impl Ledger {
+    fn add(&mut self, got: Item) {
+        assert!(got == item(got.0, got.1), "item {} of producer {} was changed", got.1, got.0);
+        self.seen.entry(got.0).or_default().push(got.1);
+    }
+
+    /// How many are missing, of those that were put for certain: all up to the last one seen of a producer.
+    fn close(self) -> u64 {
+        let mut missing = 0;
+        for (producer, mut numbers) in self.seen {
+            let count = numbers.len();
+            numbers.sort();
+            numbers.dedup();
+            assert_eq!(numbers.len(), count, "an item of producer {producer} was seen twice");
+            missing += numbers.last().map_or(0, |last| last + 1 - count as u64);
+        }
+        missing
+    }
+}
+
+/// Producers and consumers that are killed and replaced, between two queues. The test itself consumes what comes out,
+/// so it is one of those that must not hang.
+#[test]
+fn queues_outlive_their_producers_and_consumers() {
+    for_each_seed("queues_outlive_their_producers_and_consumers", |seed| {
+        let mut random = Random(seed ^ 0x9e0e);
+        let limit = |random: &mut Random| [0, 1, 3, 100][random.below(4) as usize];
+        let builder = Queue::builder().max_bytes(1 << (19 + random.below(8)));
+        let (from, to) = (builder.clone().max_items(limit(&mut random)), builder.max_items(limit(&mut random)));
+        let (from, to): (Queue<Item>, Queue<Item>) = (from.build().unwrap(), to.build().unwrap());
+        let kills = 2 + random.below(5);
+        let results = to.clone();
+        let (killed_consumers, ledger) = std::thread::scope(|scope| {
+            let reader = scope.spawn(move || {
+                let mut ledger = Ledger::default();
+                loop {
+                    match results.get() {
+                        Ok(item) => ledger.add(item),
+                        Err(error) => {
+                            assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
+                            return ledger;
+                        }
+                    }
+                }
+            });
+            let mut next_producer = 0;
+            let mut producer = || {
+                next_producer += 1;
+                Process::builder().daemon(true).spawn(produce, (from.clone(), next_producer)).unwrap()
+            };
+            let consumer = || Process::builder().daemon(true).spawn(consume, (from.clone(), to.clone())).unwrap();
+            let mut producers: Vec<Process> = (0..1 + random.below(2)).map(|_| producer()).collect();
+            let mut consumers: Vec<Process> = (0..1 + random.below(2)).map(|_| consumer()).collect();
+            let mut killed_consumers = 0;
+            for _ in 0..kills {
+                spin(Duration::from_micros(random.below(4000)));
+                let (victims, is_consumer) =
+                    if random.below(2) == 0 { (&mut producers, false) } else { (&mut consumers, true) };
+                let victim = random.below(victims.len() as u64) as usize;
+                victims[victim].kill();
+                victims[victim].join().unwrap();
+                killed_consumers += u64::from(is_consumer);
+                victims[victim] = if is_consumer { consumer() } else { producer() };
+            }
+            from.close().unwrap();
+            producers.iter_mut().for_each(|process| assert!(process.join().unwrap().success()));
+            consumers.iter_mut().for_each(|process| assert!(process.join().unwrap().success()));
+            assert!(from.is_empty() && from.qsize() == 0);
+            to.close().unwrap();
+            (killed_consumers, reader.join().unwrap())
+        });
+        assert_eq!((to.qsize(), to.try_get().unwrap_err().kind()), (0, ErrorKind::Closed));
+        let missing = ledger.close();
+        assert!(
+            missing <= killed_consumers,
+            "{missing} items are missing after {killed_consumers} deaths of consumers"
+        );
+    });
+}
+
+/// Does what it gets, and tells.
+fn work((queue, done): (JoinableQueue<u64>, Queue<u64>)) {
+    while let Ok(n) = queue.get() {
+        done.put(n).unwrap();
+        queue.task_done().unwrap();
+    }
+}
+
+/// Consumers of a joinable queue die; each item is done or lost, and join knows how many were lost.
+#[test]
+fn join_is_exact_whoever_dies() {
+    for_each_seed("join_is_exact_whoever_dies", |seed| {
+        let mut random = Random(seed ^ 0x101e);
+        let (queue, done) = (JoinableQueue::unbounded().unwrap(), Queue::unbounded().unwrap());
+        let count = 1 + random.below(20_000);
+        (0..count).for_each(|n| queue.put(n).unwrap());
+        let worker = || Process::builder().daemon(true).spawn(work, (queue.clone(), done.clone())).unwrap();
+        let mut workers: Vec<Process> = (0..1 + random.below(2)).map(|_| worker()).collect();
+        let kills = random.below(5);
+        let lost = std::thread::scope(|scope| {
+            let join = scope.spawn(|| queue.join().unwrap().lost);
+            for _ in 0..kills {
+                spin(Duration::from_micros(random.below(3000)));
+                let victim = random.below(workers.len() as u64) as usize;
+                workers[victim].kill();
+                workers[victim].join().unwrap();
+                workers[victim] = worker();
+            }
+            join.join().unwrap()
+        });
+        queue.close().unwrap();
+        workers.iter_mut().for_each(|process| assert!(process.join().unwrap().success()));
+        let mut seen: Vec<u64> = std::iter::from_fn(|| done.try_get().ok()).collect();
+        let told = seen.len() as u64;
+        seen.sort();
+        seen.dedup();
+        assert_eq!(seen.len() as u64, told, "an item was done twice");
+        // One that is lost may have been told already: its worker died before it said that it is done.
+        assert!(
+            lost <= kills && told <= count && told >= count - lost,
+            "{told} of {count} told, {lost} lost, {kills} killed"
+        );
+    });
+}
