@@ -74,7 +74,7 @@ impl Core {
         let segment = bytes
             .ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))
             .and_then(|bytes| SharedSegment::create(kind, bytes))
-            .map_err(|e| Error::create("a queue (does `max_bytes` of its builder ask for less?)", e))?;
+            .map_err(|e| Error::create("a queue (its builder's `max_bytes` can ask for less)", e))?;
         DEQUE.initialize(&segment);
         segment.u64(AT_MAX_ITEMS).store(max_items, Ordering::Release);
         Ok(Core(segment))
@@ -160,6 +160,14 @@ impl Core {
     #[inline]
     pub fn is_closed(&self) -> bool {
         self.0.u64(AT_CLOSED).load(Ordering::Acquire) != 0
+    }
+
+    /// As if the process that died last had held the lock.
+    #[cfg(test)]
+    fn poison(&self) {
+        assert_eq!(LOCK.acquire(&*self.0, None), Some(Taken::Clean));
+        LOCK.poison(&*self.0);
+        LOCK.release(&*self.0);
     }
 
     /// As a process would that writes where it should not.
@@ -294,4 +302,115 @@ pub(crate) fn receive<'de, D: Deserializer<'de>>(kind: Kind, deserializer: D) ->
     let segment = SharedSegment::deserialize(deserializer)?;
     segment.check(kind, AT_DATA - AT_BODY + SMALL).map_err(|e| D::Error::custom(handle::note(e)))?;
     Ok(Core(segment))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::dying::dies_at;
+    use std::collections::VecDeque;
+
+    fn get(core: &Core, is_kept: bool) -> Result<Vec<u8>, Error> {
+        let mut out = Vec::new();
+        core.get(&mut out, Wait::No, is_kept).map(|()| out)
+    }
+
+    /// A queue in some state, and what is in it.
+    fn start(items: &[usize], gets: usize) -> (Core, VecDeque<Vec<u8>>) {
+        let core = Core::create(*b"QUEUE   ", u64::MAX, 64 << 20).unwrap();
+        let mut model = VecDeque::new();
+        for (n, &len) in items.iter().enumerate() {
+            model.push_back(vec![n as u8 + 1; len]);
+            core.put(&vec![n as u8 + 1; len], Wait::No).unwrap();
+        }
+        for _ in 0..gets {
+            assert!(get(&core, true).ok() == model.pop_front());
+            core.task_done().unwrap();
+        }
+        (core, model)
+    }
+
+    /// States in which the next item goes behind the last, around the end, or makes the queue grow (once, twice, around
+    /// the end), and in which taking the last gives memory back.
+    const STATES: &[(&[usize], usize)] = &[
+        (&[], 0),
+        (&[0], 0),
+        (&[10, 20, 30], 1),
+        (&[60_000], 0),
+        (&[60_000], 1),
+        (&[30_000, 30_000, 1000], 2),
+        (&[40_000, 20_000, 30_000], 1),
+        (&[500_000, 10], 1),
+        (&[20_000_000], 0),
+        (&[20_000_000, 7], 1),
+    ];
+
+    #[test]
+    fn a_producer_that_dies_at_any_step_has_put_its_item_or_not() {
+        for &(items, gets) in STATES {
+            for len in [0, 5, 10_000, 200_000] {
+                for step in 0.. {
+                    let (core, mut model) = start(items, gets);
+                    let has_died = dies_at(step, || core.put(&vec![99; len], Wait::No).unwrap());
+                    if has_died {
+                        core.poison();
+                    }
+                    // The next one repairs.
+                    core.put(b"after", Wait::No).unwrap();
+                    let is_in = core.len() > model.len() + 1;
+                    assert!(has_died || is_in);
+                    if is_in {
+                        model.push_back(vec![99; len]);
+                    }
+                    model.push_back(b"after".to_vec());
+                    assert_eq!(core.len(), model.len());
+                    while let Some(item) = model.pop_front() {
+                        assert!(get(&core, false).unwrap() == item, "step {step} of {len} bytes after {items:?}");
+                    }
+                    assert_eq!(get(&core, false).unwrap_err().kind(), ErrorKind::Empty);
+                    if !has_died {
+                        assert!(step >= 3, "no steps were counted");
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_consumer_that_dies_at_any_step_has_taken_its_item_or_not() {
+        for &(items, gets) in STATES {
+            for is_kept in [false, true] {
+                for step in 0.. {
+                    let (core, mut model) = start(items, gets);
+                    if model.is_empty() {
+                        break;
+                    }
+                    let has_died = dies_at(step, || drop(get(&core, is_kept).unwrap()));
+                    if has_died {
+                        core.poison();
+                    }
+                    core.put(b"after", Wait::No).unwrap();
+                    model.push_back(b"after".to_vec());
+                    let is_taken = core.len() < model.len();
+                    assert!(has_died || is_taken);
+                    if is_taken {
+                        model.pop_front();
+                    }
+                    assert_eq!(core.len(), model.len());
+                    // What is taken is undone until it is said to be done, once; what is not taken is not.
+                    assert_eq!(core.task_done().is_ok(), is_taken && is_kept, "step {step} after {items:?}");
+                    assert!(core.task_done().is_err());
+                    while let Some(item) = model.pop_front() {
+                        assert!(get(&core, false).unwrap() == item, "step {step} after {items:?}");
+                    }
+                    assert_eq!(core.join(Wait::No).unwrap(), 0);
+                    if !has_died {
+                        assert!(step >= if is_kept { 7 } else { 2 }, "no steps were counted");
+                        break;
+                    }
+                }
+            }
+        }
+    }
 }

@@ -10,6 +10,8 @@ use std::sync::atomic::{Ordering, fence};
 
 use procession_os::Segment;
 
+use super::dying;
+
 /// While it is empty it has so many bytes, which stay in the cache; and never less.
 pub(crate) const SMALL: usize = 64 << 10;
 /// So many bytes of memory are kept when it is empty.
@@ -33,6 +35,13 @@ pub(crate) struct Deque {
 /// The room that a record of so many bytes takes: whole words.
 fn room_for(len: usize) -> usize {
     RECORD_HEAD + len.next_multiple_of(8)
+}
+
+/// Every word is stored here, after all that was stored before it.
+#[inline]
+fn store(memory: &Segment, at: usize, value: u64) {
+    dying::step();
+    memory.u64(at).store(value, Ordering::Release);
 }
 
 /// The memory holds what no correct process has written.
@@ -73,7 +82,7 @@ impl Deque {
     /// For a segment that nobody else has yet, with room for at least [`SMALL`] bytes.
     pub fn initialize(self, memory: &Segment) {
         debug_assert!(self.max_capacity(memory) >= SMALL);
-        memory.u64(self.capacity).store(SMALL as u64, Ordering::Release);
+        store(memory, self.capacity, SMALL as u64);
     }
 
     /// `head` and `tail` as they are now; for anyone.
@@ -113,10 +122,11 @@ impl Deque {
             }
         }
         let place = self.data + (state.head as usize & (state.capacity - 1));
-        memory.u64(place).store(bytes.len() as u64, Ordering::Relaxed);
+        store(memory, place, bytes.len() as u64);
+        dying::step();
         self.write(memory, state, state.head + RECORD_HEAD as u64, bytes);
-        memory.u64(self.head).store(state.head + room as u64, Ordering::Release);
-        memory.u64(self.items).store(self.len(memory).wrapping_add(1), Ordering::Release);
+        store(memory, self.head, state.head + room as u64);
+        store(memory, self.items, self.len(memory).wrapping_add(1));
         Ok(Pushed::Done)
     }
 
@@ -124,12 +134,13 @@ impl Deque {
     #[inline]
     pub fn pop(self, memory: &Segment, len: usize) {
         let tail = memory.u64(self.tail).load(Ordering::Relaxed).wrapping_add(room_for(len) as u64);
-        memory.u64(self.tail).store(tail, Ordering::Release);
-        memory.u64(self.items).store(self.len(memory).saturating_sub(1), Ordering::Release);
+        store(memory, self.tail, tail);
+        store(memory, self.items, self.len(memory).saturating_sub(1));
         let capacity = (memory.u64(self.capacity).load(Ordering::Relaxed) as usize).min(self.max_capacity(memory));
         if capacity > SMALL && tail == memory.u64(self.head).load(Ordering::Relaxed) {
-            memory.u64(self.capacity).store(SMALL as u64, Ordering::Release);
+            store(memory, self.capacity, SMALL as u64);
             if capacity > KEPT {
+                dying::step();
                 memory.discard(self.data + KEPT, capacity - KEPT);
             }
         }
@@ -161,7 +172,7 @@ impl Deque {
             at += room_for(self.record_at(memory, state, at)?) as u64;
             items += 1;
         }
-        memory.u64(self.items).store(items, Ordering::Release);
+        store(memory, self.items, items);
         Ok(())
     }
 
@@ -193,11 +204,12 @@ impl Deque {
             if from != to {
                 piece.clear();
                 memory.read(self.data + from, count, &mut piece);
+                dying::step();
                 memory.write(self.data + to, &piece);
             }
             at += count as u64;
         }
-        memory.u64(self.capacity).store(capacity as u64, Ordering::SeqCst);
+        store(memory, self.capacity, capacity as u64);
         // What is written next may lie where the old layout has something.
         fence(Ordering::SeqCst);
         state.capacity = capacity;

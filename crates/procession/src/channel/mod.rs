@@ -2,6 +2,7 @@
 
 mod core;
 mod deque;
+mod dying;
 mod joinable;
 pub(crate) mod link;
 mod pipe;

@@ -214,7 +214,7 @@ thread_local! {
 /// Neither encoding nor decoding is done under the queue's lock.
 #[inline]
 pub(super) fn put<T: Serialize + 'static>(core: &Core, value: T, wait: Wait) -> Result<(), Error> {
-    let mut bytes = BUFFER.take();
+    let mut bytes = take_buffer();
     wire::encode(value, &mut bytes)
         .map_err(|e| Error::new(ErrorKind::BadArgument, format!("failed to encode an item for a queue: {e}")))?;
     let result = core.put(&bytes, wait);
@@ -225,7 +225,7 @@ pub(super) fn put<T: Serialize + 'static>(core: &Core, value: T, wait: Wait) -> 
 #[inline]
 pub(super) fn get<T: DeserializeOwned + 'static>(core: &Core, wait: Wait, is_kept: bool) -> Result<T, Error> {
     let is_vec = TypeId::of::<T>() == TypeId::of::<Vec<u8>>();
-    let mut bytes = if is_vec { Vec::new() } else { BUFFER.take() };
+    let mut bytes = if is_vec { Vec::new() } else { take_buffer() };
     core.get(&mut bytes, wait, is_kept)?;
     let value = if is_vec {
         wire::decode(Bytes::Owned(bytes))
@@ -237,11 +237,17 @@ pub(super) fn get<T: DeserializeOwned + 'static>(core: &Core, wait: Wait, is_kep
     value.map_err(|e| Error::new(ErrorKind::BadArgument, format!("failed to decode an item of a queue: {e}")))
 }
 
+/// A thread that ends has none any more.
+#[inline]
+fn take_buffer() -> Vec<u8> {
+    BUFFER.try_with(RefCell::take).unwrap_or_default()
+}
+
 #[inline]
 fn keep(mut bytes: Vec<u8>) {
     if bytes.capacity() <= KEPT_BUFFER {
         bytes.clear();
-        BUFFER.set(bytes);
+        let _ = BUFFER.try_with(|buffer| buffer.replace(bytes));
     }
 }
 

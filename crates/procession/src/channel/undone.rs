@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 
 use procession_os::{Identity, Segment};
 
+use super::dying;
 use crate::sync::{pack, unpack};
 use crate::{Error, ErrorKind};
 
@@ -34,6 +35,7 @@ impl Undone {
     }
 
     fn set(self, memory: &Segment, at: usize, value: u64) {
+        dying::step();
         memory.u64(at).store(value, Ordering::SeqCst);
     }
 
