@@ -52,7 +52,7 @@ pub enum ErrorKind {
     Create,
     /// An object in a manager has panicked in a call: Python's `RemoteError`.
     Remote,
-    /// A semaphore was released more often than it was acquired.
+    /// A semaphore was released more often than it was acquired, or more items of a queue were done than taken.
     NotAcquired,
     /// Somebody whom the others waited for at a barrier died, gave up or was not to be waited for.
     BrokenBarrier,

@@ -1,23 +1,27 @@
-//! Queues whose producers and consumers are killed at any moment: nothing hangs, no item is changed, none is seen twice,
-//! and each death costs at most the one item that the dead consumer had taken.
+//! Queues and pipes whose users are killed at any moment: nothing hangs, no item is changed, none is seen twice, and each
+//! death costs at most the one item that the dead consumer had taken.
 //!
-//! `PROCESSION_SEEDS=N` runs N seeds of each test (default 200), `PROCESSION_SEED=S` the one that a failure has printed.
+//! `PROCESSION_SEEDS=N` runs N seeds (default 200; some tests half as many), `PROCESSION_SEED=S` the one that a failure has printed.
 
 mod support;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use procession::{ErrorKind, JoinableQueue, Process, Queue};
+use procession::{ErrorKind, JoinableQueue, Pipe, Process, Queue, Sender};
 use support::Random;
 
 /// Who has put it, its number there, and bytes that both determine.
 type Item = (u64, u64, Vec<u8>);
 
+/// In the place of a producer's number.
+const PIPE: u64 = 0;
+
 fn item(producer: u64, n: u64) -> Item {
     let mut random = Random(producer << 32 | n);
-    // Most are small, some make the queue grow.
+    // Most are small, some make the queue grow. Through a pipe they are larger than the kernel holds.
     let len = match random.below(50) {
+        _ if producer == PIPE => random.below(1_000_000),
         0 => random.below(300_000),
         1..5 => random.below(20_000),
         _ => random.below(60),
@@ -25,11 +29,11 @@ fn item(producer: u64, n: u64) -> Item {
     (producer, n, vec![random.next() as u8; len as usize])
 }
 
-fn for_each_seed(name: &str, run: impl Fn(u64)) {
+fn for_each_seed(name: &str, default: u64, mut run: impl FnMut(u64)) {
     let number = |key: &str| std::env::var(key).ok().and_then(|value| value.parse::<u64>().ok());
     let seeds = match number("PROCESSION_SEED") {
         Some(one) => one..one + 1,
-        None => 0..number("PROCESSION_SEEDS").unwrap_or(200),
+        None => 0..number("PROCESSION_SEEDS").map_or(default, |all| (all * default).div_ceil(200)),
     };
     struct Name(String);
     impl Drop for Name {
@@ -98,7 +102,7 @@ impl Ledger {
 /// so it is one of those that must not hang.
 #[test]
 fn queues_outlive_their_producers_and_consumers() {
-    for_each_seed("queues_outlive_their_producers_and_consumers", |seed| {
+    for_each_seed("queues_outlive_their_producers_and_consumers", 200, |seed| {
         let mut random = Random(seed ^ 0x9e0e);
         let limit = |random: &mut Random| [0, 1, 3, 100][random.below(4) as usize];
         let builder = Queue::builder().max_bytes(1 << (19 + random.below(8)));
@@ -154,6 +158,46 @@ fn queues_outlive_their_producers_and_consumers() {
     });
 }
 
+/// Sends items for as long as it lives.
+fn send(end: Sender<Vec<u8>>) {
+    (0..).find_map(|n| end.send(item(PIPE, n).2).err());
+}
+
+/// What a killed sender has sent whole comes, unchanged and in order, and then the end: a clean one only between two
+/// messages.
+#[test]
+fn a_pipe_tells_how_its_sender_ended() {
+    let mut cut_off = 0;
+    for_each_seed("a_pipe_tells_how_its_sender_ended", 100, |seed| {
+        let mut random = Random(seed ^ 0x9199);
+        let (receiver, sender) = Pipe::one_way::<Vec<u8>>().unwrap();
+        let mut process = Process::builder().daemon(true).spawn(send, sender).unwrap();
+        let (first_has_come, first) = std::sync::mpsc::channel();
+        let victim = std::thread::spawn(move || {
+            first.recv().unwrap();
+            spin(Duration::from_micros(random.below(2000)));
+            process.kill();
+            process.join().unwrap();
+        });
+        for n in 0.. {
+            match receiver.recv() {
+                Ok(got) => {
+                    assert!(got == item(PIPE, n).2, "message {n} was changed");
+                    let _ = first_has_come.send(());
+                }
+                Err(error) if error.is_end_of_stream() => break,
+                Err(error) => {
+                    assert!(error.kind() == ErrorKind::Io && error.to_string().contains("in the middle"), "{error}");
+                    cut_off += 1;
+                    break;
+                }
+            }
+        }
+        victim.join().unwrap();
+    });
+    println!("{cut_off} senders were killed in the middle of a message");
+}
+
 /// Does what it gets, and tells.
 fn work((queue, done): (JoinableQueue<u64>, Queue<u64>)) {
     while let Ok(n) = queue.get() {
@@ -165,7 +209,7 @@ fn work((queue, done): (JoinableQueue<u64>, Queue<u64>)) {
 /// Consumers of a joinable queue die; each item is done or lost, and join knows how many were lost.
 #[test]
 fn join_is_exact_whoever_dies() {
-    for_each_seed("join_is_exact_whoever_dies", |seed| {
+    for_each_seed("join_is_exact_whoever_dies", 100, |seed| {
         let mut random = Random(seed ^ 0x101e);
         let (queue, done) = (JoinableQueue::unbounded().unwrap(), Queue::unbounded().unwrap());
         let count = 1 + random.below(20_000);

@@ -38,7 +38,7 @@ const SPINS: usize = 30;
 
 /// How long a call may wait.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Wait {
+pub(crate) enum Patience {
     Forever,
     For(Duration),
     /// Only for the lock.
@@ -82,7 +82,7 @@ impl Core {
 
     /// Puts an encoded item in.
     #[inline]
-    pub fn put(&self, bytes: &[u8], wait: Wait) -> Result<(), Error> {
+    pub fn put(&self, bytes: &[u8], wait: Patience) -> Result<(), Error> {
         let max_items = self.max_items();
         self.retry(Goal::Put, wait, PUTTERS, |memory| {
             if self.is_closed() {
@@ -103,7 +103,7 @@ impl Core {
 
     /// Takes an item out and appends it to `out`. With `is_kept`, it is undone until this process says otherwise.
     #[inline]
-    pub fn get(&self, out: &mut Vec<u8>, wait: Wait, is_kept: bool) -> Result<(), Error> {
+    pub fn get(&self, out: &mut Vec<u8>, wait: Patience, is_kept: bool) -> Result<(), Error> {
         self.retry(Goal::Get, wait, GETTERS, |memory| {
             let Some(len) = DEQUE.front(memory).map_err(corrupt)? else {
                 return if self.is_closed() { Err(closed_and_empty()) } else { Ok(None) };
@@ -135,7 +135,7 @@ impl Core {
     }
 
     /// Waits until no item is left and none is undone; returns how many were lost in the life of the queue.
-    pub fn join(&self, wait: Wait) -> Result<u64, Error> {
+    pub fn join(&self, wait: Patience) -> Result<u64, Error> {
         self.retry(Goal::Join, wait, JOINERS, |memory| {
             UNDONE.bury_the_dead(memory);
             Ok(self.is_done().then(|| UNDONE.lost(memory)))
@@ -195,14 +195,14 @@ impl Core {
     fn retry<R>(
         &self,
         goal: Goal,
-        wait: Wait,
+        wait: Patience,
         sleepers: Sleepers,
         mut attempt: impl FnMut(&Segment) -> Result<Option<R>, Error>,
     ) -> Result<R, Error> {
         let memory: &Segment = &self.0;
         let deadline = match wait {
-            Wait::For(time) => Instant::now().checked_add(time),
-            Wait::Forever | Wait::No => None,
+            Patience::For(time) => Instant::now().checked_add(time),
+            Patience::Forever | Patience::No => None,
         };
         loop {
             let held = self.lock(deadline, goal)?;
@@ -211,7 +211,7 @@ impl Core {
                 return Ok(result);
             }
             drop(held);
-            if matches!(wait, Wait::No) {
+            if matches!(wait, Patience::No) {
                 return Err(not_now(goal));
             }
             let is_due = || match goal {
@@ -312,51 +312,56 @@ mod tests {
 
     fn get(core: &Core, is_kept: bool) -> Result<Vec<u8>, Error> {
         let mut out = Vec::new();
-        core.get(&mut out, Wait::No, is_kept).map(|()| out)
+        core.get(&mut out, Patience::No, is_kept).map(|()| out)
     }
 
-    /// A queue in some state, and what is in it.
-    fn start(items: &[usize], gets: usize) -> (Core, VecDeque<Vec<u8>>) {
+    const GET: usize = usize::MAX;
+
+    /// A queue after these steps (bytes that are put, or [`GET`]), and what is in it.
+    fn start(steps: &[usize]) -> (Core, VecDeque<Vec<u8>>) {
         let core = Core::create(*b"QUEUE   ", u64::MAX, 64 << 20).unwrap();
         let mut model = VecDeque::new();
-        for (n, &len) in items.iter().enumerate() {
-            model.push_back(vec![n as u8 + 1; len]);
-            core.put(&vec![n as u8 + 1; len], Wait::No).unwrap();
-        }
-        for _ in 0..gets {
-            assert!(get(&core, true).ok() == model.pop_front());
-            core.task_done().unwrap();
+        for (n, &len) in steps.iter().enumerate() {
+            if len == GET {
+                assert!(get(&core, true).ok() == model.pop_front());
+                core.task_done().unwrap();
+            } else {
+                model.push_back(vec![n as u8 + 1; len]);
+                core.put(&vec![n as u8 + 1; len], Patience::No).unwrap();
+            }
         }
         (core, model)
     }
 
-    /// States in which the next item goes behind the last, around the end, or makes the queue grow (once, twice, around
-    /// the end), and in which taking the last gives memory back.
-    const STATES: &[(&[usize], usize)] = &[
-        (&[], 0),
-        (&[0], 0),
-        (&[10, 20, 30], 1),
-        (&[60_000], 0),
-        (&[60_000], 1),
-        (&[30_000, 30_000, 1000], 2),
-        (&[40_000, 20_000, 30_000], 1),
-        (&[500_000, 10], 1),
-        (&[20_000_000], 0),
-        (&[20_000_000, 7], 1),
+    /// States in which the next item goes behind the last, around the end, or makes the queue grow, with and without
+    /// something that has to move; and in which taking the last one gives memory back.
+    const STATES: &[&[usize]] = &[
+        &[],
+        &[0],
+        &[10, 20, 30, GET],
+        &[60_000],
+        &[60_000, GET],
+        &[60_000, GET, 10_000],
+        &[60_000, 5000, GET, 30_000],
+        &[60_000, 5000, GET, 30_000, GET, 30_000],
+        &[40_000, 20_000, 30_000, GET, 90_000, GET],
+        &[500_000, 10, GET],
+        &[20_000_000],
+        &[20_000_000, 7, GET],
     ];
 
     #[test]
     fn a_producer_that_dies_at_any_step_has_put_its_item_or_not() {
-        for &(items, gets) in STATES {
+        for &items in STATES {
             for len in [0, 5, 10_000, 200_000] {
                 for step in 0.. {
-                    let (core, mut model) = start(items, gets);
-                    let has_died = dies_at(step, || core.put(&vec![99; len], Wait::No).unwrap());
+                    let (core, mut model) = start(items);
+                    let has_died = dies_at(step, || core.put(&vec![99; len], Patience::No).unwrap());
                     if has_died {
                         core.poison();
                     }
                     // The next one repairs.
-                    core.put(b"after", Wait::No).unwrap();
+                    core.put(b"after", Patience::No).unwrap();
                     let is_in = core.len() > model.len() + 1;
                     assert!(has_died || is_in);
                     if is_in {
@@ -379,10 +384,10 @@ mod tests {
 
     #[test]
     fn a_consumer_that_dies_at_any_step_has_taken_its_item_or_not() {
-        for &(items, gets) in STATES {
+        for &items in STATES {
             for is_kept in [false, true] {
                 for step in 0.. {
-                    let (core, mut model) = start(items, gets);
+                    let (core, mut model) = start(items);
                     if model.is_empty() {
                         break;
                     }
@@ -390,7 +395,7 @@ mod tests {
                     if has_died {
                         core.poison();
                     }
-                    core.put(b"after", Wait::No).unwrap();
+                    core.put(b"after", Patience::No).unwrap();
                     model.push_back(b"after".to_vec());
                     let is_taken = core.len() < model.len();
                     assert!(has_died || is_taken);
@@ -404,7 +409,7 @@ mod tests {
                     while let Some(item) = model.pop_front() {
                         assert!(get(&core, false).unwrap() == item, "step {step} after {items:?}");
                     }
-                    assert_eq!(core.join(Wait::No).unwrap(), 0);
+                    assert_eq!(core.join(Patience::No).unwrap(), 0);
                     if !has_died {
                         assert!(step >= if is_kept { 7 } else { 2 }, "no steps were counted");
                         break;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::core::{self, Core, Wait};
+use super::core::{self, Core, Patience};
 use super::queue::{self, QueueBuilder};
 use crate::Error;
 use crate::segment::Kind;
@@ -78,7 +78,7 @@ impl<T> JoinableQueue<T> {
     /// Says that an item is done that this process got.
     ///
     /// # Errors
-    /// [`ErrorKind::BadArgument`](crate::ErrorKind::BadArgument) if this process has done all that it got,
+    /// [`ErrorKind::NotAcquired`](crate::ErrorKind::NotAcquired) if this process has done all that it got,
     /// [`ErrorKind::Io`](crate::ErrorKind::Io) if the queue's memory is no queue any more.
     pub fn task_done(&self) -> Result<(), Error> {
         self.core.task_done()
@@ -89,7 +89,7 @@ impl<T> JoinableQueue<T> {
     /// # Errors
     /// [`ErrorKind::Io`](crate::ErrorKind::Io) if the queue's memory is no queue any more.
     pub fn join(&self) -> Result<Joined, Error> {
-        Ok(Joined { lost: self.core.join(Wait::Forever)? })
+        Ok(Joined { lost: self.core.join(Patience::Forever)? })
     }
 
     /// As [`join`](JoinableQueue::join), at most for `timeout`.
@@ -97,7 +97,7 @@ impl<T> JoinableQueue<T> {
     /// # Errors
     /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout), and as [`join`](JoinableQueue::join).
     pub fn join_timeout(&self, timeout: Duration) -> Result<Joined, Error> {
-        Ok(Joined { lost: self.core.join(Wait::For(timeout))? })
+        Ok(Joined { lost: self.core.join(Patience::For(timeout))? })
     }
 
     /// As [`Queue::qsize`](crate::Queue::qsize).
@@ -145,7 +145,7 @@ impl<T: Serialize + 'static> JoinableQueue<T> {
     /// # Errors
     /// As [`Queue::put`](crate::Queue::put).
     pub fn put(&self, value: T) -> Result<(), Error> {
-        queue::put(&self.core, value, Wait::Forever)
+        queue::put(&self.core, value, Patience::Forever)
     }
 
     /// As [`Queue::put_timeout`](crate::Queue::put_timeout).
@@ -153,7 +153,7 @@ impl<T: Serialize + 'static> JoinableQueue<T> {
     /// # Errors
     /// As [`Queue::put_timeout`](crate::Queue::put_timeout).
     pub fn put_timeout(&self, value: T, timeout: Duration) -> Result<(), Error> {
-        queue::put(&self.core, value, Wait::For(timeout))
+        queue::put(&self.core, value, Patience::For(timeout))
     }
 
     /// As [`Queue::try_put`](crate::Queue::try_put).
@@ -161,7 +161,7 @@ impl<T: Serialize + 'static> JoinableQueue<T> {
     /// # Errors
     /// As [`Queue::try_put`](crate::Queue::try_put).
     pub fn try_put(&self, value: T) -> Result<(), Error> {
-        queue::put(&self.core, value, Wait::No)
+        queue::put(&self.core, value, Patience::No)
     }
 }
 
@@ -173,7 +173,7 @@ impl<T: DeserializeOwned + 'static> JoinableQueue<T> {
     /// As [`Queue::get`](crate::Queue::get), and [`ErrorKind::Full`](crate::ErrorKind::Full) if 4096 living processes
     /// have got items of the queue.
     pub fn get(&self) -> Result<T, Error> {
-        queue::get(&self.core, Wait::Forever, true)
+        queue::get(&self.core, Patience::Forever, true)
     }
 
     /// As [`get`](JoinableQueue::get), at most for `timeout`.
@@ -181,7 +181,7 @@ impl<T: DeserializeOwned + 'static> JoinableQueue<T> {
     /// # Errors
     /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout), and as [`get`](JoinableQueue::get).
     pub fn get_timeout(&self, timeout: Duration) -> Result<T, Error> {
-        queue::get(&self.core, Wait::For(timeout), true)
+        queue::get(&self.core, Patience::For(timeout), true)
     }
 
     /// As [`get`](JoinableQueue::get), without waiting.
@@ -189,7 +189,7 @@ impl<T: DeserializeOwned + 'static> JoinableQueue<T> {
     /// # Errors
     /// [`ErrorKind::Empty`](crate::ErrorKind::Empty), and as [`get`](JoinableQueue::get).
     pub fn try_get(&self) -> Result<T, Error> {
-        queue::get(&self.core, Wait::No, true)
+        queue::get(&self.core, Patience::No, true)
     }
 }
 
@@ -237,7 +237,7 @@ mod tests {
             }
             joiners.into_iter().for_each(|joiner| assert_eq!(joiner.join().unwrap().lost, 0));
         });
-        assert_eq!(queue.task_done().unwrap_err().kind(), ErrorKind::BadArgument);
+        assert_eq!(queue.task_done().unwrap_err().kind(), ErrorKind::NotAcquired);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::core::{self, Core, MAX_BYTES, Wait};
+use super::core::{self, Core, MAX_BYTES, Patience};
 use crate::segment::Kind;
 use crate::wire::{self, Bytes};
 use crate::{Error, ErrorKind};
@@ -159,7 +159,7 @@ impl<T: Serialize + 'static> Queue<T> {
     /// [`ErrorKind::Closed`] if the queue is closed, [`ErrorKind::BadArgument`] if the item cannot be encoded, carries
     /// handles, or takes more bytes than the queue has; [`ErrorKind::Io`] if its memory is no queue any more.
     pub fn put(&self, value: T) -> Result<(), Error> {
-        put(&self.core, value, Wait::Forever)
+        put(&self.core, value, Patience::Forever)
     }
 
     /// Puts an item in; waits at most for `timeout` while the queue is full. An item that finds no room is dropped.
@@ -167,7 +167,7 @@ impl<T: Serialize + 'static> Queue<T> {
     /// # Errors
     /// [`ErrorKind::Timeout`], and as [`put`](Queue::put).
     pub fn put_timeout(&self, value: T, timeout: Duration) -> Result<(), Error> {
-        put(&self.core, value, Wait::For(timeout))
+        put(&self.core, value, Patience::For(timeout))
     }
 
     /// Puts an item in if there is room now: Python's `put_nowait`. An item that finds none is dropped.
@@ -175,7 +175,7 @@ impl<T: Serialize + 'static> Queue<T> {
     /// # Errors
     /// [`ErrorKind::Full`], and as [`put`](Queue::put).
     pub fn try_put(&self, value: T) -> Result<(), Error> {
-        put(&self.core, value, Wait::No)
+        put(&self.core, value, Patience::No)
     }
 }
 
@@ -186,7 +186,7 @@ impl<T: DeserializeOwned + 'static> Queue<T> {
     /// [`ErrorKind::Closed`] if the queue is closed and nothing is left in it, [`ErrorKind::BadArgument`] if the item is
     /// no value of this type (it is gone then), [`ErrorKind::Io`] if the queue's memory is no queue any more.
     pub fn get(&self) -> Result<T, Error> {
-        get(&self.core, Wait::Forever, false)
+        get(&self.core, Patience::Forever, false)
     }
 
     /// Takes the first item; waits at most for `timeout` until there is one.
@@ -194,7 +194,7 @@ impl<T: DeserializeOwned + 'static> Queue<T> {
     /// # Errors
     /// [`ErrorKind::Timeout`], and as [`get`](Queue::get).
     pub fn get_timeout(&self, timeout: Duration) -> Result<T, Error> {
-        get(&self.core, Wait::For(timeout), false)
+        get(&self.core, Patience::For(timeout), false)
     }
 
     /// Takes the first item if there is one now: Python's `get_nowait`.
@@ -202,7 +202,7 @@ impl<T: DeserializeOwned + 'static> Queue<T> {
     /// # Errors
     /// [`ErrorKind::Empty`], and as [`get`](Queue::get).
     pub fn try_get(&self) -> Result<T, Error> {
-        get(&self.core, Wait::No, false)
+        get(&self.core, Patience::No, false)
     }
 }
 
@@ -213,7 +213,7 @@ thread_local! {
 
 /// Neither encoding nor decoding is done under the queue's lock.
 #[inline]
-pub(super) fn put<T: Serialize + 'static>(core: &Core, value: T, wait: Wait) -> Result<(), Error> {
+pub(super) fn put<T: Serialize + 'static>(core: &Core, value: T, wait: Patience) -> Result<(), Error> {
     let mut bytes = take_buffer();
     wire::encode(value, &mut bytes)
         .map_err(|e| Error::new(ErrorKind::BadArgument, format!("failed to encode an item for a queue: {e}")))?;
@@ -223,7 +223,7 @@ pub(super) fn put<T: Serialize + 'static>(core: &Core, value: T, wait: Wait) -> 
 }
 
 #[inline]
-pub(super) fn get<T: DeserializeOwned + 'static>(core: &Core, wait: Wait, is_kept: bool) -> Result<T, Error> {
+pub(super) fn get<T: DeserializeOwned + 'static>(core: &Core, wait: Patience, is_kept: bool) -> Result<T, Error> {
     let is_vec = TypeId::of::<T>() == TypeId::of::<Vec<u8>>();
     let mut bytes = if is_vec { Vec::new() } else { take_buffer() };
     core.get(&mut bytes, wait, is_kept)?;

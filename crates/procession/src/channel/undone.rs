@@ -169,7 +169,7 @@ fn too_many() -> Error {
 
 fn done_too_often() -> Error {
     let message = "failed to note that an item is done: this process has said so for each one that it has taken";
-    Error::new(ErrorKind::BadArgument, message)
+    Error::new(ErrorKind::NotAcquired, message)
 }
 
 #[cfg(test)]
