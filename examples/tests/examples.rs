@@ -438,3 +438,52 @@ fn package_artifacts() {
         ["app-1.0/", "app-1.0/a: a", "app-1.0/lib/", "app-1.0/lib/b: b", "app-1.0/lib/empty/", "app-1.0/link -> a"];
     assert_eq!(entries, expected);
 }
+
+#[test]
+fn value_array() {
+    assert_eq!(run("value_array"), ["Counter: 2000", "Name: Alice", "Counter: 2001"]);
+}
+
+#[test]
+fn manager_status() {
+    assert_eq!(run("manager_status"), ["Final status: completed"]);
+}
+
+#[test]
+fn manager_objects() {
+    let lines = run("manager_objects");
+    assert!(lines[0].starts_with(r#"Shared dict: [("Worker-0", "Process Worker-0 was here"), ("Worker-1","#), "{lines:?}");
+    let entries: Vec<String> = (0..4).map(|n| format!("Entry from Worker-{n}")).collect();
+    assert_eq!(lines[1], format!("Shared list: {entries:?}"));
+    assert_eq!(lines[2], r#"Most frequent word: Some(("worker", 8))"#);
+}
+
+#[test]
+fn queue() {
+    let mut items: Vec<String> = run("queue")
+        .iter()
+        .map(|line| line.split_once(" consumed: ").expect("a consumer says what it has got").1.to_string())
+        .collect();
+    items.sort();
+    let expected: Vec<String> =
+        ["a", "b"].iter().flat_map(|name| (0..5).map(move |i| format!("Producer-{name}-Item-{i}"))).collect();
+    assert_eq!(items, expected);
+}
+
+#[test]
+fn shared_array() {
+    // The sum of the squares below n is (n - 1) n (2n - 1) / 6.
+    let expected = ["First 10 elements: [0.0, 1.0, 4.0, 9.0, 16.0, 25.0, 36.0, 49.0, 64.0, 81.0]"];
+    let lines = run("shared_array");
+    assert_eq!(lines[..1], expected);
+    let sum: f64 = lines[1].strip_prefix("Sum: ").unwrap().parse().unwrap();
+    let exact = 999_999.0 * 1_000_000.0 * 1_999_999.0 / 6.0;
+    assert!((sum / exact - 1.0).abs() < 1e-9, "{sum} is not about {exact}");
+}
+
+#[test]
+fn pipe() {
+    let mut expected: Vec<String> = (0..5).map(|i| format!("Received: Message {i}")).collect();
+    expected.push("No more messages".to_string());
+    assert_eq!(run("pipe"), expected);
+}
