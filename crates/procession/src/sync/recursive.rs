@@ -183,6 +183,8 @@ mod tests {
         assert!(!others_get_it(&lock));
         drop(second);
         assert!(others_get_it(&lock) && others_get_it(&theirs));
+        // Or this thread would take it for its own in the moment in which another of this process takes it.
+        assert_eq!(lock.0.u64(THREAD).load(Ordering::Relaxed), 0);
     }
 
     #[test]
