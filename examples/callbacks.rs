@@ -1,7 +1,5 @@
 //! Hand tasks over and be called back, with the result or with what went wrong.
 
-use std::sync::mpsc;
-
 use procession::{Failure, Pool};
 
 fn cpu_task(n: u64) -> (u64, u64) {
@@ -20,21 +18,12 @@ fn error_callback(failure: &Failure) {
 fn main() -> Result<(), procession::Error> {
     procession::init();
     let pool = Pool::builder().workers(4).build()?;
-    // Nothing is ever sent: the channel ends when the last callback has dropped its sender.
-    let (sender, all_called) = mpsc::channel::<()>();
     for n in [10_000, 20_000, 30_000, 40_000, 50_000, 5_000_000] {
         let task = pool.submit(cpu_task, n)?;
-        let sender = sender.clone();
-        task.on_done(move |outcome| {
-            match &outcome.result {
-                Ok(result) => task_complete(result),
-                Err(failure) => error_callback(failure),
-            }
-            drop(sender);
-        });
+        task.on_success(task_complete);
+        task.on_error(error_callback);
     }
-    drop(sender);
-    let _ = all_called.recv();
+    // Waits for all tasks, and for what is called back.
     pool.join();
     Ok(())
 }

@@ -452,7 +452,10 @@ fn manager_status() {
 #[test]
 fn manager_objects() {
     let lines = run("manager_objects");
-    assert!(lines[0].starts_with(r#"Shared dict: [("Worker-0", "Process Worker-0 was here"), ("Worker-1","#), "{lines:?}");
+    assert!(
+        lines[0].starts_with(r#"Shared dict: [("Worker-0", "Process Worker-0 was here"), ("Worker-1","#),
+        "{lines:?}"
+    );
     let entries: Vec<String> = (0..4).map(|n| format!("Entry from Worker-{n}")).collect();
     assert_eq!(lines[1], format!("Shared list: {entries:?}"));
     assert_eq!(lines[2], r#"Most frequent word: Some(("worker", 8))"#);

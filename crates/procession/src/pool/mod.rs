@@ -313,10 +313,11 @@ impl Pool {
         self.shared.close();
     }
 
-    /// Closes the pool, waits for all tasks, and for the workers to end.
+    /// Closes the pool, waits for all tasks and their callbacks, and for the workers to end.
     pub fn join(self) {
         self.shared.close();
         self.shared.join();
+        self.shared.finish_callbacks();
     }
 
     /// Ends all workers at once. Tasks without outcome get [`FailureKind::Cancelled`](crate::FailureKind::Cancelled).

@@ -24,6 +24,12 @@ use crate::{Error, ErrorKind};
 
 type Callback = Box<dyn FnOnce() + Send>;
 
+/// The thread that runs callbacks, and the way to it. Without a thread they are dropped.
+struct Callbacks {
+    sender: Sender<Callback>,
+    thread: Option<JoinHandle<()>>,
+}
+
 pub(crate) struct Shared {
     pub settings: Arc<Settings>,
     core: Mutex<Core>,
@@ -32,7 +38,7 @@ pub(crate) struct Shared {
     bell: Arc<Segment>,
     poller: Arc<Poller>,
     paces: Mutex<HashMap<(u64, u64), Arc<Pace>>>,
-    callbacks: Mutex<Option<Sender<Callback>>>,
+    callbacks: Mutex<Option<Callbacks>>,
     engine: Mutex<Option<JoinHandle<()>>>,
     pub inline: Option<inline::State>,
 }
@@ -131,19 +137,28 @@ impl Shared {
     /// Runs `f` on the pool's callback thread.
     pub fn call_back(&self, f: Callback) {
         let mut callbacks = self.callbacks.lock().unwrap_or_else(PoisonError::into_inner);
-        let sender = callbacks.get_or_insert_with(|| {
+        let callbacks = callbacks.get_or_insert_with(|| {
             let (sender, receiver) = channel::<Callback>();
             let thread = std::thread::Builder::new().name(format!("{}-callbacks", self.settings.name));
-            // It ends with the sender, which ends with the pool; what is queued by then still runs. Without a thread
-            // the callback is dropped with the channel.
-            let _ = thread.spawn(move || {
+            // It ends with the sender, which ends with the pool; what is queued by then still runs.
+            let thread = thread.spawn(move || {
                 for callback in receiver {
                     contain(callback);
                 }
             });
-            sender
+            Callbacks { sender, thread: thread.ok() }
         });
-        let _ = sender.send(f);
+        let _ = callbacks.sender.send(f);
+    }
+
+    /// Waits until all callbacks have run, unless one of them asks.
+    pub fn finish_callbacks(&self) {
+        let callbacks = self.callbacks.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Callbacks { sender, thread: Some(thread) }) = callbacks else { return };
+        drop(sender);
+        if thread.thread().id() != std::thread::current().id() {
+            let _ = thread.join();
+        }
     }
 
     /// Works for the pool until `done` gives something, or `deadline` has passed (then None). With `stay` the caller
@@ -283,6 +298,8 @@ impl Shared {
         core.event.raise();
         self.release(core);
         self.join();
+        // What is queued still runs, unheard.
+        *self.callbacks.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Waits for the engine, and so for all workers, to end.
@@ -295,7 +312,6 @@ impl Shared {
         if let Some(engine) = engine {
             let _ = engine.join();
         }
-        *self.callbacks.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 

@@ -194,6 +194,20 @@ pub fn callbacks_are_called_once(kind: Kind) {
     assert_eq!(calls, want);
 }
 
+pub fn join_waits_for_callbacks(kind: Kind) {
+    let pool = kind.pool();
+    let (sender, told) = mpsc::channel();
+    for n in 0..5 {
+        let sender = sender.clone();
+        pool.submit(square, n).unwrap().on_done(move |_| {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+            sender.send(n).unwrap();
+        });
+    }
+    pool.join();
+    assert_eq!(told.try_iter().count(), 5);
+}
+
 pub fn a_callback_may_panic(kind: Kind) {
     let pool = kind.pool();
     let (sender, told) = mpsc::channel();

@@ -90,6 +90,7 @@ suite! {
         handles::a_handle_waits
         handles::callbacks_are_called_once
         handles::a_callback_may_panic
+        handles::join_waits_for_callbacks
         handles::a_handle_is_a_future
         handles::as_completed_gives_all
         handles::stats_count_outcomes
