@@ -26,6 +26,7 @@ impl Figure {
 impl fmt::Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (scale, unit) = match *self {
+            Seconds(s) if s < 1e-6 => (1e9, " ns"),
             Seconds(s) if s < 1e-3 => (1e6, " us"),
             Seconds(s) if s < 1.0 => (1e3, " ms"),
             Seconds(_) => (1.0, " s"),

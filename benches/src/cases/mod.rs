@@ -3,10 +3,13 @@
 mod apply;
 mod imap;
 mod large;
+mod lock;
+mod manager;
 mod map;
 mod queue;
 mod recycle;
 mod replace;
+mod shared;
 mod sleeps;
 mod submit;
 
@@ -29,6 +32,9 @@ pub const CASES: &[Case] = &[
     Case { name: "recycle", what: "a worker a task: descriptors, shared memory, rate", run: recycle::run },
     Case { name: "submit", what: "a million tasks queued one by one", run: submit::run },
     Case { name: "queue", what: "a queue between two processes: small items, and large ones", run: queue::run },
+    Case { name: "lock", what: "a lock taken and released, alone and in two processes", run: lock::run },
+    Case { name: "shared", what: "numbers under a lock, and slices handed over", run: shared::run },
+    Case { name: "manager", what: "a dictionary in another process", run: manager::run },
 ];
 
 /// How much work a case does.

@@ -2,4 +2,5 @@
 
 pub mod futex;
 pub mod python;
+pub mod robust;
 pub mod socket;

@@ -14,6 +14,11 @@ pub const LARGE: &str = include_str!("large.py");
 /// A `Queue` of numbers from another process; arguments: items that it may hold (0: any number), items. Prints seconds.
 pub const QUEUE: &str = include_str!("queue.py");
 
+/// A `Value` counted up under its lock; arguments: processes, turns of each. Prints seconds.
+pub const VALUE: &str = include_str!("value.py");
+/// `dict.get` through a `Manager`; argument: calls. Prints the median.
+pub const MANAGER: &str = include_str!("manager.py");
+
 /// Runs a script; returns the numbers that it prints.
 pub fn run(script: &str, arguments: &[String]) -> anyhow::Result<Vec<f64>> {
     let output =

@@ -25,6 +25,8 @@ const STEP: usize = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct Link {
     descriptor: Descriptor,
+    /// How much more than a head is asked for at once.
+    ahead: usize,
     incoming: Mutex<Incoming>,
     outgoing: Mutex<()>,
 }
@@ -48,13 +50,19 @@ impl Link {
         if is_stream(&fd) { Ok(Link::new(fd.into())) } else { Err(io::ErrorKind::InvalidInput.into()) }
     }
 
+    /// For ends that never have more than one message on its way to them, as those who call and those who answer: a short
+    /// one comes with one system call. Otherwise bytes, and handles, of the next message could come along.
+    pub fn taking_turns(self) -> Link {
+        Link { ahead: 4096, ..self }
+    }
+
     /// Tells the other end that nothing more will be sent.
     pub fn finish(&self) {
         finish_stream(&self.descriptor);
     }
 
     fn new(descriptor: Descriptor) -> Link {
-        Link { descriptor, incoming: Mutex::default(), outgoing: Mutex::default() }
+        Link { descriptor, ahead: 0, incoming: Mutex::default(), outgoing: Mutex::default() }
     }
 
     pub fn send<T: Serialize + 'static>(&self, value: T) -> Result<(), Error> {
@@ -104,12 +112,21 @@ impl Link {
             let len = incoming.len();
             let Incoming { head, body, fds } = &mut *incoming;
             let result = match len {
-                None => receive_stream(&self.descriptor, HEAD - head.len(), head, Some(fds), deadline),
+                None => {
+                    let wanted = HEAD + self.ahead - head.len();
+                    let received = receive_stream(&self.descriptor, wanted, head, Some(fds), deadline);
+                    *body = head.split_off(head.len().min(HEAD));
+                    received
+                }
                 Some(len) if len > MAX_MESSAGE => {
                     let cause = format!("a message of {len} bytes was announced, more than {MAX_MESSAGE}");
                     return Err(Error::io(RECEIVE, io::Error::new(io::ErrorKind::InvalidData, cause)));
                 }
                 Some(len) if len == body.len() as u64 => break,
+                Some(len) if len < body.len() as u64 => {
+                    let cause = "the other end does not take turns";
+                    return Err(Error::io(RECEIVE, io::Error::new(io::ErrorKind::InvalidData, cause)));
+                }
                 Some(len) => {
                     let rest = len - body.len() as u64;
                     let piece = rest.min(STEP.max(body.len()) as u64) as usize;

@@ -71,6 +71,7 @@ impl<T: Managed> Proxy<T> {
 
     fn knock(&self) -> Result<Link, Error> {
         let (ours, theirs) = Link::pair()?;
+        let ours = ours.taking_turns();
         self.door.send(&[0], &[theirs.as_fd()]).map_err(|_| gone(Error::new(ErrorKind::EndOfStream, "")))?;
         Ok(ours)
     }

@@ -93,7 +93,8 @@ fn answer_door<T: Managed>(door: &Channel, object: &Arc<Mutex<T>>) {
                 visits.retain(|visit| !visit.is_finished());
                 for link in fds.into_iter().filter_map(|fd| Link::from_fd(fd).ok()) {
                     let object = Arc::clone(object);
-                    let visit = Builder::new().name("visit".to_string()).spawn(move || answer(&link, &object));
+                    let visit = Builder::new().name("visit".to_string());
+                    let visit = visit.spawn(move || answer(&link.taking_turns(), &object));
                     // Without a thread the link is closed, which the visitor sees.
                     visits.extend(visit);
                 }
