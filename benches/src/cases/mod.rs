@@ -12,6 +12,7 @@ mod replace;
 mod shared;
 mod sleeps;
 mod submit;
+mod threads;
 
 use procession::Pool;
 
@@ -35,6 +36,7 @@ pub const CASES: &[Case] = &[
     Case { name: "lock", what: "a lock taken and released, alone and in two processes", run: lock::run },
     Case { name: "shared", what: "numbers under a lock, and slices handed over", run: shared::run },
     Case { name: "manager", what: "a dictionary in another process", run: manager::run },
+    Case { name: "threads", what: "what a process costs beside a thread", run: threads::run },
 ];
 
 /// How much work a case does.
