@@ -54,3 +54,8 @@ pub use worker::worker_state;
 
 #[cfg(feature = "ctor")]
 procession_os::run_before_main!(crate::init);
+
+/// The programs of the guide for those who come from Python.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/from-python.md")]
+struct FromPython;
