@@ -172,10 +172,12 @@ impl Manager {
         self.create(|()| namespace::Namespace::default(), ()).map(NamespaceProxy)
     }
 
-    /// Ends the server at once: calls that run or come fail. Dropping the manager lets it serve those who still use it.
+    /// Ends the server, and waits until it has ended: calls that run or come fail. Dropping the manager instead lets it
+    /// serve those who still use it.
     pub fn shutdown(mut self) {
-        if let Some(process) = &mut self.process {
+        if let Some(mut process) = self.process.take() {
             process.kill();
+            let _ = process.join();
         }
     }
 
