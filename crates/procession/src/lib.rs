@@ -57,5 +57,9 @@ procession_os::run_before_main!(crate::init);
 
 /// The programs of the guide for those who come from Python.
 #[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
+#[cfg(doctest)]
 #[doc = include_str!("../../../docs/from-python.md")]
 struct FromPython;
