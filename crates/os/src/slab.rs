@@ -2,7 +2,7 @@
 //!
 //! In each of these states other references exist, and no two states exist at once:
 //! - [`SlabDraft`]: one process has the memory alone; its descriptor was never given out.
-//! - [`SlabParts`]: who claims a part has it alone; see there.
+//! - [`SlabParts`](crate::SlabParts): who claims a part has it alone; see there.
 //! - [`SlabView`]: the kernel lets nobody write any more, and has refused that while any of the above was mapped.
 
 use std::io;
@@ -15,7 +15,7 @@ use crate::sealed::{Sealed, sealed_len, sized_memfd};
 const MAGIC: u64 = u64::from_le_bytes(*b"procSLAB");
 /// Four words: the magic, the size of an item, how many there are, into how many parts they are divided.
 const HEADER: usize = 32;
-/// One word for each part; see [`SlabParts`].
+/// One word for each part; see [`SlabParts`](crate::SlabParts).
 pub(crate) const AT_CLAIMS: usize = 4096;
 /// At a page, so that items of any alignment up to 4096 are aligned. What lies before it and is not used is never touched,
 /// and so costs no memory.
@@ -110,7 +110,7 @@ impl SlabDraft {
         Ok((SlabView::seal(&self.fd)?, self.fd))
     }
 
-    /// Divides the items for [`SlabParts`]. The descriptor is to be used by these types only, in processes of this
+    /// Divides the items for [`SlabParts`](crate::SlabParts). The descriptor is to be used by these types only, in processes of this
     /// program; whoever else writes by it takes their safety away.
     ///
     /// # Errors
@@ -174,7 +174,7 @@ impl SlabView {
     /// Ends all writing of the slab behind `fd`.
     ///
     /// # Errors
-    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) while any process has it mapped as [`SlabParts`].
+    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) while any process has it mapped as [`SlabParts`](crate::SlabParts).
     pub fn seal(fd: impl AsFd) -> io::Result<SlabView> {
         SlabView::new(Sealed::seal(fd)?)
     }
