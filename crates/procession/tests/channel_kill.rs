@@ -1,7 +1,7 @@
 //! Queues and pipes whose users are killed at any moment: nothing hangs, no item is changed, none is seen twice, and each
 //! death costs at most the one item that the dead consumer had taken.
 //!
-//! `PROCESSION_SEEDS=N` runs N seeds (default 200; some tests half as many), `PROCESSION_SEED=S` the one that a failure has printed.
+//! `PROCESSION_SEEDS=N` runs N seeds (default 200), `PROCESSION_SEED=S` the one that a failure has printed.
 
 mod support;
 
@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use procession::{ErrorKind, JoinableQueue, Pipe, Process, Queue, Sender};
-use support::Random;
+use support::{Random, for_each_seed};
 
 /// Who has put it, its number there, and bytes that both determine.
 type Item = (u64, u64, Vec<u8>);
@@ -27,26 +27,6 @@ fn item(producer: u64, n: u64) -> Item {
         _ => random.below(60),
     };
     (producer, n, vec![random.next() as u8; len as usize])
-}
-
-fn for_each_seed(name: &str, default: u64, mut run: impl FnMut(u64)) {
-    let number = |key: &str| std::env::var(key).ok().and_then(|value| value.parse::<u64>().ok());
-    let seeds = match number("PROCESSION_SEED") {
-        Some(one) => one..one + 1,
-        None => 0..number("PROCESSION_SEEDS").map_or(default, |all| (all * default).div_ceil(200)),
-    };
-    struct Name(String);
-    impl Drop for Name {
-        fn drop(&mut self) {
-            if std::thread::panicking() {
-                eprintln!("failed with {}", self.0);
-            }
-        }
-    }
-    for seed in seeds {
-        let name = Name(format!("PROCESSION_SEED={seed} in {name}"));
-        support::watched(&name.0, || run(seed));
-    }
 }
 
 fn spin(time: Duration) {
@@ -168,7 +148,7 @@ fn send(end: Sender<Vec<u8>>) {
 #[test]
 fn a_pipe_tells_how_its_sender_ended() {
     let mut cut_off = 0;
-    for_each_seed("a_pipe_tells_how_its_sender_ended", 100, |seed| {
+    for_each_seed("a_pipe_tells_how_its_sender_ended", 200, |seed| {
         let mut random = Random(seed ^ 0x9199);
         let (receiver, sender) = Pipe::one_way::<Vec<u8>>().unwrap();
         let mut process = Process::builder().daemon(true).spawn(send, sender).unwrap();
@@ -209,7 +189,7 @@ fn work((queue, done): (JoinableQueue<u64>, Queue<u64>)) {
 /// Consumers of a joinable queue die; each item is done or lost, and join knows how many were lost.
 #[test]
 fn join_is_exact_whoever_dies() {
-    for_each_seed("join_is_exact_whoever_dies", 100, |seed| {
+    for_each_seed("join_is_exact_whoever_dies", 200, |seed| {
         let mut random = Random(seed ^ 0x101e);
         let (queue, done) = (JoinableQueue::unbounded().unwrap(), Queue::unbounded().unwrap());
         let count = 1 + random.below(20_000);

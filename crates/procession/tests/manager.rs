@@ -201,7 +201,7 @@ fn one_that_is_killed_in_a_call_harms_nobody() {
     }
     let manager = Manager::new().unwrap();
     let dict = manager.dict().unwrap();
-    for_each_seed("one_that_is_killed_in_a_call_harms_nobody", 20, |seed| {
+    for_each_seed("one_that_is_killed_in_a_call_harms_nobody", 200, |seed| {
         let mut random = Random(seed);
         let mut users: Vec<Process> = (0..2)
             .map(|_| Process::spawn(use_it, (dict.clone(), random.below(4000), random.next())).unwrap())

@@ -9,33 +9,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use procession::{
     Array, ErrorKind, Pool, Process, SharedBuffer, SharedMemory, SharedPart, SharedSlice, StartMethod, Value,
 };
-use support::{Gate, Random, arrive, pass, until, until_gone, watched};
+use support::{Gate, Random, arrive, for_each_seed, pass, until, until_gone, watched};
 
 const METHODS: [StartMethod; 2] = [StartMethod::ForkServer, StartMethod::Spawn];
 
 fn pool(method: StartMethod) -> Pool {
     Pool::builder().workers(2).start_method(method).build().unwrap()
-}
-
-/// Runs `check` for as many seeds as were asked for, and names the one that fails.
-fn for_each_seed(name: &str, check: impl Fn(Random)) {
-    let number = |key: &str| std::env::var(key).ok().and_then(|value| value.parse::<u64>().ok());
-    let seeds = match number("PROCESSION_SEED") {
-        Some(one) => one..one + 1,
-        None => 0..number("PROCESSION_SEEDS").unwrap_or(200),
-    };
-    struct Name(String);
-    impl Drop for Name {
-        fn drop(&mut self) {
-            if std::thread::panicking() {
-                eprintln!("failed with {}", self.0);
-            }
-        }
-    }
-    for seed in seeds {
-        let name = Name(format!("PROCESSION_SEED={seed} in {name}"));
-        watched(&name.0, || check(Random(seed)));
-    }
 }
 
 fn spin(times: u64) {
@@ -148,7 +127,8 @@ fn scribble(part: SharedPart<u64>) {
 fn killed_holders_of_parts() {
     let method = |random: &mut Random| METHODS[random.below(2) as usize];
     let found = AtomicUsize::new(0);
-    for_each_seed("killed_holders_of_parts", |mut random| {
+    for_each_seed("killed_holders_of_parts", 200, |seed| {
+        let mut random = Random(seed);
         let whole = SharedBuffer::<u64>::zeroed(2000).unwrap().split(1).unwrap();
         let part = whole.parts().unwrap().swap_remove(0);
         let mut processes: Vec<_> = (0..2)
@@ -237,7 +217,8 @@ fn set_whole(value: Value<[u64; 8]>) {
 
 #[test]
 fn values_of_killed_processes_are_whole() {
-    for_each_seed("values_of_killed_processes_are_whole", |mut random| {
+    for_each_seed("values_of_killed_processes_are_whole", 200, |seed| {
+        let mut random = Random(seed);
         let value = Value::new([0u64; 8]).unwrap();
         let mut processes: Vec<_> = (0..2).map(|_| Process::spawn(set_whole, value.clone()).unwrap()).collect();
         for process in &mut processes {
@@ -416,7 +397,8 @@ fn owners_are_killed_at_any_moment() {
     if let Some(gate) = std::env::var_os(GATE) {
         return make_many(gate.into());
     }
-    for_each_seed("owners_are_killed_at_any_moment", |mut random| {
+    for_each_seed("owners_are_killed_at_any_moment", 200, |seed| {
+        let mut random = Random(seed);
         let gate = Gate::new();
         let mut program = Command::new(std::env::current_exe().unwrap())
             .args(["owners_are_killed_at_any_moment", "--exact", "--test-threads=1"])

@@ -20,7 +20,7 @@ use procession::{
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use support::{Random, raise, until, watched};
+use support::{Random, for_each_seed, raise, until, watched};
 
 /// How a process ends that has seen what must not be.
 const WRONG: i32 = 77;
@@ -246,26 +246,6 @@ fn one_that_is_killed_at_a_barrier_breaks_it() {
     });
 }
 
-fn for_each_seed(name: &str, default: u64, test: impl Fn(&mut Random)) {
-    let number = |key: &str| std::env::var(key).ok().and_then(|value| value.parse::<u64>().ok());
-    let seeds = match number("PROCESSION_SEED") {
-        Some(one) => one..one + 1,
-        None => 0..number("PROCESSION_SEEDS").map_or(default, |all| (all * default).div_ceil(200)),
-    };
-    struct Name(String);
-    impl Drop for Name {
-        fn drop(&mut self) {
-            if std::thread::panicking() {
-                eprintln!("failed with {}", self.0);
-            }
-        }
-    }
-    for n in seeds {
-        let name = Name(format!("PROCESSION_SEED={n} in {name}"));
-        watched(&name.0, || test(&mut Random(n)));
-    }
-}
-
 /// Holders and waiters die; who comes next has the lock, and a notice if one has died between two writes.
 #[test]
 fn killed_at_a_lock() {
@@ -273,7 +253,8 @@ fn killed_at_a_lock() {
         light_fuse(micros);
         add((lock, path, u64::MAX));
     }
-    for_each_seed("killed_at_a_lock", 60, |random| {
+    for_each_seed("killed_at_a_lock", 200, |seed| {
+        let random = &mut Random(seed);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("count");
         let lock = AnyLock::all()[random.below(3) as usize].clone();
@@ -309,7 +290,8 @@ fn killed_with_permits() {
             }
         }
     }
-    for_each_seed("killed_with_permits", 40, |random| {
+    for_each_seed("killed_with_permits", 200, |seed| {
+        let random = &mut Random(seed);
         let folder = tempfile::tempdir().unwrap();
         let semaphore = Semaphore::new(2).unwrap();
         let argument = |random: &mut Random| (semaphore.clone(), folder.path().to_path_buf(), random.below(4000));
@@ -342,7 +324,8 @@ fn killed_while_signalling() {
     fn wait(event: Event) {
         event.wait();
     }
-    for_each_seed("killed_while_signalling", 30, |random| {
+    for_each_seed("killed_while_signalling", 200, |seed| {
+        let random = &mut Random(seed);
         let folder = tempfile::tempdir().unwrap();
         let (semaphore, event) = (Semaphore::new(0).unwrap(), Event::new().unwrap());
         let waiter = start(wait, event.clone());
@@ -377,7 +360,8 @@ fn killed_when_notified() {
         }
         drop(guard);
     }
-    for_each_seed("killed_when_notified", 40, |random| {
+    for_each_seed("killed_when_notified", 200, |seed| {
+        let random = &mut Random(seed);
         let folder = tempfile::tempdir().unwrap();
         let has_acted = folder.path().join("acted");
         let (condition, go, ready) = (Condition::new().unwrap(), Event::new().unwrap(), Semaphore::new(0).unwrap());
@@ -412,7 +396,8 @@ fn killed_at_a_barrier() {
         }
         while barrier.wait().is_ok() {}
     }
-    for_each_seed("killed_at_a_barrier", 30, |random| {
+    for_each_seed("killed_at_a_barrier", 200, |seed| {
+        let random = &mut Random(seed);
         let barrier = Barrier::new(3).unwrap();
         let loyal = [None, None].map(|fuse| start(work, (barrier.clone(), fuse)));
         let mut victim = start(work, (barrier.clone(), Some(random.below(3000))));

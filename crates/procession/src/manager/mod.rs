@@ -24,7 +24,7 @@ pub use value::ValueProxy;
 use self::server::{Create, Making, Request};
 use crate::channel::link::{self, Link};
 use crate::wire::{self, Fault};
-use crate::{Error, ErrorKind, Process, init};
+use crate::{Error, ErrorKind, Event, Lock, Process, Queue, init};
 
 /// A server process that holds objects, for use by any number of processes through proxies: Python's `Manager`.
 ///
@@ -170,6 +170,34 @@ impl Manager {
     /// As [`Manager::create`].
     pub fn namespace(&self) -> Result<NamespaceProxy, Error> {
         self.create(|()| namespace::Namespace::default(), ()).map(NamespaceProxy)
+    }
+
+    /// Makes a [`Queue`] of any length. As locks and events it lives in shared memory and not in the server: it needs none to
+    /// be sent, used, and left by those who are killed.
+    ///
+    /// # Errors
+    /// As [`Queue::unbounded`].
+    pub fn queue<T>(&self) -> Result<Queue<T>, Error>
+    where
+        T: Serialize + DeserializeOwned + 'static,
+    {
+        Queue::unbounded()
+    }
+
+    /// Makes a [`Lock`], in shared memory.
+    ///
+    /// # Errors
+    /// As [`Lock::new`].
+    pub fn lock(&self) -> Result<Lock, Error> {
+        Lock::new()
+    }
+
+    /// Makes an [`Event`], in shared memory.
+    ///
+    /// # Errors
+    /// As [`Event::new`].
+    pub fn event(&self) -> Result<Event, Error> {
+        Event::new()
     }
 
     /// Ends the server, and waits until it has ended: calls that run or come fail. Dropping the manager instead lets it

@@ -160,7 +160,7 @@ pub fn raise(signal: i32) {
 
 /// Runs `seed` for each of the seeds that were asked for, and names the one that fails: `PROCESSION_SEEDS=N` runs N in all
 /// (default 200, of which this test has `default`), `PROCESSION_SEED=S` that one.
-pub fn for_each_seed(name: &str, default: u64, seed: impl Fn(u64)) {
+pub fn for_each_seed(name: &str, default: u64, mut seed: impl FnMut(u64)) {
     let number = |key: &str| std::env::var(key).ok().and_then(|v| v.parse::<u64>().ok());
     let seeds = match number("PROCESSION_SEED") {
         Some(one) => one..one + 1,
