@@ -25,7 +25,7 @@ pub use futex::{futex_wait, futex_wake};
 pub use identity::Identity;
 pub use image::{BadCall, Call, ImageId, OutsideImage, Plain, Shim, Target, WithContext};
 pub use poller::{Interest, Notifier, Poller, readable, set_nonblocking};
-pub use proc::{ProcessUsage, children_of_all, descendants, has_other_threads, process_usage};
+pub use proc::{ProcessUsage, children_of_all, descendants, has_only_argument, has_other_threads, process_usage};
 pub use process::{
     Child, Forked, Reaped, SelfSpawn, become_supervisor, become_worker, ended_child, fork_single_threaded,
     has_children, is_privileged, kill_pidfd, open_pidfd, parent_pid, passed_fds, reap, redirect_stderr, signal_group,

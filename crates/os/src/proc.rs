@@ -46,6 +46,13 @@ fn parent_if_alive(fields: &[String]) -> Option<i32> {
     if matches!(fields.first()?.as_str(), "Z" | "X") { None } else { fields.get(1)?.parse().ok() }
 }
 
+/// Whether a process was started with this as its only argument (proc_pid_cmdline(5)). A process may change what is told.
+pub fn has_only_argument(pid: i32, argument: &str) -> bool {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let mut words = line.split(|byte| *byte == 0).skip(1);
+    words.next() == Some(argument.as_bytes()) && words.all(<[u8]>::is_empty)
+}
+
 /// When a process was started, in clock ticks since the machine was (proc_pid_stat(5), field 22).
 pub(crate) fn start_time(pid: i32) -> Option<u64> {
     stat_fields(pid)?.get(19)?.parse().ok()

@@ -25,9 +25,20 @@ const ALL: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags:
 /// Those of memfd_create(2), ftruncate(2) and fcntl(2).
 pub(crate) fn sized_memfd(name: &str, len: usize) -> io::Result<OwnedFd> {
     let fd = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    check_size(len)?;
     rustix::fs::ftruncate(&fd, len as u64)?;
     rustix::fs::fcntl_add_seals(&fd, SealFlags::SHRINK | SealFlags::GROW)?;
     Ok(fd)
+}
+
+/// Whether a memfd may have `len` bytes: beyond the limit of file sizes (setrlimit(2), RLIMIT_FSIZE; `ulimit -f`) ftruncate(2)
+/// would end the process by SIGXFSZ.
+///
+/// # Errors
+/// [`FileTooLarge`](io::ErrorKind::FileTooLarge) if not.
+pub(crate) fn check_size(len: usize) -> io::Result<()> {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
+    if limit.is_some_and(|limit| len as u64 > limit) { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(()) }
 }
 
 /// The size of a memfd, if that is sealed so that it can be mapped without the risk of a fault (SIGBUS).
@@ -132,9 +143,9 @@ mod tests {
     #[test]
     fn memory_that_is_mapped_to_write_is_not_sealed() {
         let fd = sized_memfd("test", 4096).unwrap();
-        let writable = Segment::map(&fd).unwrap();
+        let writable = Mapping::new(&fd, 4096, Access::Write).unwrap();
         assert_eq!(Sealed::seal(&fd).unwrap_err().kind(), io::ErrorKind::ResourceBusy);
-        writable.write(100, b"still");
+        crate::shm::write_shm(&fd, 100, b"still").unwrap();
         drop(writable);
         for _ in 0..2 {
             assert_eq!(&Sealed::seal(&fd).unwrap()[100..105], b"still");

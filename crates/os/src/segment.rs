@@ -31,9 +31,11 @@ impl Segment {
     /// Makes and maps a segment of `len` bytes; the file descriptor is what another process needs to map it too.
     ///
     /// # Errors
-    /// Those of memfd_create(2), ftruncate(2), fcntl(2) and mmap(2).
+    /// Those of memfd_create(2), ftruncate(2), fcntl(2) and mmap(2); [`FileTooLarge`](io::ErrorKind::FileTooLarge) beyond the
+    /// process's limit of file sizes.
     pub fn create(name: &str, len: usize) -> io::Result<(Segment, OwnedFd)> {
         let fd = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+        crate::sealed::check_size(len)?;
         rustix::fs::ftruncate(&fd, len as u64)?;
         rustix::fs::fcntl_add_seals(&fd, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
         Ok((Segment::map_len(&fd, len)?, fd))
@@ -44,7 +46,8 @@ impl Segment {
     /// # Errors
     /// When `fd` is no memfd, or its size is not sealed, or mmap(2) fails.
     pub fn map(fd: impl AsFd) -> io::Result<Segment> {
-        if !rustix::fs::fcntl_get_seals(&fd)?.contains(SealFlags::SHRINK) {
+        // The last seal tells it from a slab, whose bytes may be lent.
+        if !rustix::fs::fcntl_get_seals(&fd)?.contains(SealFlags::SHRINK | SealFlags::SEAL) {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the size of the segment is not sealed"));
         }
         let len = rustix::fs::fstat(&fd)?.st_size;

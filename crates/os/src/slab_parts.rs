@@ -253,7 +253,7 @@ mod tests {
         let (parts, fd) = divided(100, 2);
         let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
         // What it would have left there; nobody has a claim now.
-        Segment::map(&fd).unwrap().u64(AT_CLAIMS + 8).store(child.id().into(), Ordering::Relaxed);
+        crate::shm::write_shm(&fd, AT_CLAIMS as u64 + 8, &u64::from(child.id()).to_ne_bytes()).unwrap();
         assert!(parts.claim(1, Some(Instant::now())).is_none());
         child.kill().unwrap();
         let claim = parts.claim(1, None).unwrap();

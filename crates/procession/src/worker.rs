@@ -165,6 +165,8 @@ impl Tasks {
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "a task names no function of this program"))?;
         let outer = IN_TASK.replace(true);
         call.run(self);
+        // What an item has left unread, because its context is none, say, must not stay open.
+        self.items.handles.clear();
         logging::set_task(None);
         IN_TASK.set(outer);
         Ok(())
@@ -186,8 +188,6 @@ impl Tasks {
         };
         if !self.link.claim(items.seq) {
             items.left = 0;
-            // Another worker has it: here nothing of it stays open.
-            items.handles.clear();
             self.link.flush();
             return None;
         }

@@ -189,6 +189,5 @@ fn a_flood_and_a_stuck_subscriber_hold_up_nobody() {
             })
             .sum();
         assert!(numbers.len() as u64 + lost <= EVENTS + heard.len() as u64, "{} and {lost}", numbers.len());
-        assert!(lost > 0 || numbers.len() as u64 == EVENTS, "{} and {lost}", numbers.len());
     });
 }

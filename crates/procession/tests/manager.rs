@@ -215,3 +215,25 @@ fn one_that_is_killed_in_a_call_harms_nobody() {
         }
     });
 }
+
+/// Lets the process have so many descriptors.
+fn limit_descriptors(pid: u32, count: usize) {
+    let limit = format!("--nofile={count}:");
+    assert!(
+        std::process::Command::new("prlimit").args(["--pid", &pid.to_string(), &limit]).status().unwrap().success()
+    );
+}
+
+#[test]
+fn a_server_without_descriptors_says_so_and_goes_on() {
+    watched("a_server_without_descriptors_says_so_and_goes_on", || {
+        let manager = Manager::new().unwrap();
+        let value = manager.value(1).unwrap();
+        assert_eq!(value.get().unwrap(), 1);
+        limit_descriptors(manager.pid(), 4);
+        assert_eq!(manager.value(2).unwrap_err().kind(), ErrorKind::BadArgument);
+        assert_eq!(value.get().unwrap(), 1);
+        limit_descriptors(manager.pid(), 1024);
+        assert_eq!(manager.value(3).unwrap().get().unwrap(), 3);
+    });
+}

@@ -421,3 +421,24 @@ fn owners_are_killed_at_any_moment() {
         assert!(left.is_empty(), "{left:?}");
     });
 }
+
+/// A worker owns named memory, and so has a supervisor of its own, which outlives it by just that.
+#[test]
+fn memory_of_a_worker_ends_with_its_pool() {
+    fn own(_: ()) -> String {
+        let memory = SharedMemory::create(None, 4096).unwrap();
+        let name = memory.name().to_string();
+        // It is not dropped with the task.
+        std::mem::forget(memory);
+        name
+    }
+    watched("memory_of_a_worker_ends_with_its_pool", || {
+        for round in 0..30 {
+            let pool = pool(METHODS[round % 2]);
+            let name = pool.apply(own, ()).unwrap();
+            assert!(SharedMemory::attach(&name).is_ok());
+            drop(pool);
+            until(|| SharedMemory::attach(&name).is_err().then_some(()));
+        }
+    });
+}

@@ -117,8 +117,10 @@ impl Core {
             }
             Ok(Some(()))
         })?;
-        // Without a limit of items, who waits for room waits for enough bytes, and one may fit where another does not.
-        PUTTERS.wake(&self.0, if self.max_items() == u64::MAX { Wake::All } else { Wake::One });
+        // Who waits for room and not for its turn among so many items waits for enough bytes, and one may fit where another
+        // does not.
+        let was_full = DEQUE.len(&self.0).saturating_add(1) >= self.max_items();
+        PUTTERS.wake(&self.0, if was_full { Wake::One } else { Wake::All });
         Ok(())
     }
 
@@ -417,5 +419,14 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn marks_that_no_queue_gets_to_are_refused() {
+        let core = Core::create(*b"QUEUE   ", u64::MAX, 64 << 10).unwrap();
+        for at in [DEQUE.head, DEQUE.tail] {
+            core.0.u64(at).store(u64::MAX - 7, Ordering::Relaxed);
+        }
+        assert_eq!(core.put(b"x", Patience::No).unwrap_err().kind(), ErrorKind::Io);
     }
 }

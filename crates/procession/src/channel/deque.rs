@@ -103,6 +103,8 @@ impl Deque {
         let capacity = memory.u64(self.capacity).load(Ordering::Acquire) as usize;
         let is_whole = capacity.is_power_of_two()
             && head % 8 == 0
+            // No queue gets that far, and sums of it stay numbers.
+            && head <= u64::MAX / 2
             && tail % 8 == 0
             && capacity >= 8
             && capacity <= self.max_capacity(memory)

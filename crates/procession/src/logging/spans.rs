@@ -82,11 +82,13 @@ impl Spans {
     }
 
     pub fn enter(&self, span: &Id) {
-        ENTERED.with_borrow_mut(|entered| entered.push(span.into_u64()));
+        // In the destructor of another thread-local value it may be gone.
+        let _ = ENTERED.try_with(|entered| entered.borrow_mut().push(span.into_u64()));
     }
 
     pub fn exit(&self, span: &Id) {
-        ENTERED.with_borrow_mut(|entered| {
+        let _ = ENTERED.try_with(|entered| {
+            let mut entered = entered.borrow_mut();
             if let Some(at) = entered.iter().rposition(|id| *id == span.into_u64()) {
                 entered.remove(at);
             }
@@ -127,5 +129,34 @@ impl Spans {
 }
 
 fn innermost() -> Option<u64> {
-    ENTERED.with_borrow(|entered| entered.last().copied())
+    ENTERED.try_with(|entered| entered.borrow().last().copied()).ok().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Enters a span when its thread ends.
+    struct Last;
+
+    impl Drop for Last {
+        fn drop(&mut self) {
+            let spans = Spans::default();
+            spans.enter(&Id::from_u64(2));
+            assert_eq!(spans.path(None), "");
+            spans.exit(&Id::from_u64(2));
+        }
+    }
+
+    thread_local!(static LAST: Last = const { Last });
+
+    #[test]
+    fn a_thread_may_log_at_its_end() {
+        let thread = std::thread::spawn(|| {
+            // What was used first is dropped last.
+            LAST.with(|_| ());
+            Spans::default().enter(&Id::from_u64(1));
+        });
+        thread.join().unwrap();
+    }
 }

@@ -13,7 +13,7 @@ use super::proxy::{Managed, Reply};
 use crate::channel::link::Link;
 use crate::handle::{Descriptor, Handles};
 use crate::wire::{self, Bytes, Fault};
-use crate::worker;
+use crate::{ErrorKind, worker};
 
 /// Asks for an object.
 #[derive(Serialize, Deserialize)]
@@ -60,12 +60,20 @@ impl<A: DeserializeOwned + 'static, T: Managed> Shim<Plain<A, T>> for Create {
 pub(super) fn serve(control: Link) {
     worker::catch_panics();
     let mut objects = Vec::new();
-    while let Ok(request) = control.receive::<Request>(None) {
+    loop {
         objects.retain(|object: &JoinHandle<()>| !object.is_finished());
-        if control.send(make(request).map(|object| objects.extend(object))).is_err() {
+        let made = match control.receive::<Request>(None) {
+            Ok(request) => make(request).map(|object| objects.extend(object)),
+            // Its door has not arrived, perhaps.
+            Err(error) if error.kind() == ErrorKind::BadArgument => Err(Fault::BadArgument(error.to_string())),
+            Err(_) => break,
+        };
+        if control.send(made).is_err() {
             break;
         }
     }
+    // Who asks for more is not left waiting for those who use what there is.
+    drop(control);
     for object in objects {
         let _ = object.join();
     }
@@ -100,6 +108,8 @@ fn answer_door<T: Managed>(door: &Channel, object: &Arc<Mutex<T>>) {
                 }
             }
             Ok(Received::Empty) => {}
+            // Somebody has sent what is no knock; the others have done nothing.
+            Err(e) if e.kind() == std::io::ErrorKind::InvalidData => {}
             Ok(Received::Closed) | Err(_) => break,
         }
     }
@@ -111,14 +121,16 @@ fn answer_door<T: Managed>(door: &Channel, object: &Arc<Mutex<T>>) {
 /// Answers the calls of one visitor.
 fn answer<T: Managed>(link: &Link, object: &Mutex<T>) {
     loop {
-        let reply: Reply<T> = match link.receive::<T::Call>(None) {
+        let received = worker::catch(|| Ok(link.receive::<T::Call>(None)));
+        let reply: Reply<T> = match received {
             // What an earlier call has left behind when it panicked is what there is.
-            Ok(call) => worker::catch(|| Ok(object.lock().unwrap_or_else(PoisonError::into_inner).call(call))),
-            Err(error) if error.kind() == crate::ErrorKind::BadArgument => Err(Fault::BadArgument(error.to_string())),
-            Err(_) => return,
+            Ok(Ok(call)) => worker::catch(|| Ok(object.lock().unwrap_or_else(PoisonError::into_inner).call(call))),
+            Ok(Err(error)) if error.kind() == ErrorKind::BadArgument => Err(Fault::BadArgument(error.to_string())),
+            Ok(Err(_)) => return,
+            Err(fault) => Err(fault),
         };
         let sent = match catch_unwind(AssertUnwindSafe(|| link.send(reply))) {
-            Ok(Err(error)) if error.kind() == crate::ErrorKind::BadArgument => {
+            Ok(Err(error)) if error.kind() == ErrorKind::BadArgument => {
                 link.send::<Reply<T>>(Err(Fault::BadResult(error.to_string())))
             }
             Ok(sent) => sent,

@@ -159,6 +159,7 @@ impl Core {
         let mut now = None;
         for at in 0..self.slots.len() {
             has_moved |= self.collect(at, &mut now);
+            self.slots[at].release_handles(self.settings.retries);
         }
         if has_moved || !self.pending.is_empty() || self.slots.iter().any(Slot::is_sending) {
             let now = now.unwrap_or_else(Instant::now);

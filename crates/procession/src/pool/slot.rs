@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use procession_os::{Channel, Segment};
 
 use super::batch::{Carried, Chunk};
-use crate::handle::Descriptor;
 use crate::lane::{Lane, PIECE, RESULTS, TASKS, WORKER_BELL};
 use crate::ring::{Consumer, Corrupt, Producer};
 use crate::wire::{self, FRAME_HEADER, Frame, FrameKind, RecordKind};
@@ -104,6 +103,10 @@ pub(crate) struct InFlight {
     pub done: u32,
 }
 
+fn count_of(handles: &Carried) -> u16 {
+    handles.as_ref().map_or(0, |handles| handles.len() as u16)
+}
+
 struct Outgoing {
     header: [u8; FRAME_HEADER],
     payload: Arc<Vec<u8>>,
@@ -195,20 +198,11 @@ impl Slot {
 
     /// Sends a frame that is only a header.
     pub fn send_plain(&mut self, frame: Frame) -> Result<(), Corrupt> {
-        self.send(frame, Arc::default(), 0..0, &None)
+        self.send(frame, Arc::default(), 0..0)
     }
 
     /// Sends a frame: into the ring, or as far as there is room.
-    pub fn send(
-        &mut self,
-        mut frame: Frame,
-        payload: Arc<Vec<u8>>,
-        range: Range<usize>,
-        handles: &Carried,
-    ) -> Result<(), Corrupt> {
-        if let Some(handles) = handles {
-            frame.handles = self.send_handles(handles);
-        }
+    pub fn send(&mut self, frame: Frame, payload: Arc<Vec<u8>>, range: Range<usize>) -> Result<(), Corrupt> {
         let header = frame.to_bytes();
         let memory = &self.lane.memory;
         let len = FRAME_HEADER + range.len();
@@ -223,13 +217,19 @@ impl Slot {
         self.send_more()
     }
 
-    /// Sends what goes beside a frame, before it; returns how many. Without them the argument cannot be decoded, which is
-    /// that task's failure.
-    fn send_handles(&self, handles: &[Descriptor]) -> u16 {
+    /// Sends what goes beside a frame, which must be sent next and say how many they are.
+    ///
+    /// # Errors
+    /// When that cannot be done now: a user may have no more descriptors on their way than a process may have open
+    /// (unix(7), ETOOMANYREFS).
+    pub fn send_handles(&self, handles: &Carried) -> io::Result<()> {
+        let (Some(handles), Some(channel)) = (handles, &self.channel) else { return Ok(()) };
         let fds: Vec<_> = handles.iter().map(AsFd::as_fd).collect();
-        // The few messages that a worker has not taken yet always fit into the socket's buffer.
-        let sent = self.channel.as_ref().is_some_and(|channel| channel.try_send(&[0], &fds).is_ok());
-        if sent { fds.len() as u16 } else { 0 }
+        match channel.try_send(&[0], &fds) {
+            // It is dead, as will be told.
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            sent => sent,
+        }
     }
 
     /// Goes on with frames that did not fit.
@@ -264,20 +264,40 @@ impl Slot {
         Ok(())
     }
 
-    /// Gives the worker a chunk.
+    /// Sends what has to be there before a chunk: its context, and its handles. False if that cannot be done now.
+    pub fn prepare(&mut self, chunk: &Chunk) -> Result<bool, Corrupt> {
+        if let Some(context) = &chunk.batch.context
+            && !self.contexts.contains(&context.id)
+        {
+            if self.send_handles(&context.handles).is_err() {
+                return Ok(false);
+            }
+            let len = context.bytes.len();
+            let frame = Frame {
+                len: len as u64,
+                context: context.id,
+                handles: count_of(&context.handles),
+                ..Frame::plain(FrameKind::Context)
+            };
+            self.contexts.insert(context.id);
+            self.send(frame, Arc::clone(&context.bytes), 0..len)?;
+        }
+        Ok(self.send_handles(&chunk.handles).is_ok())
+    }
+
+    /// Gives the worker a chunk, for which it is [`prepare`](Slot::prepare)d.
     pub fn give(&mut self, chunk: Chunk, now: Instant) -> Result<(), Corrupt> {
-        let context = chunk.batch.context.clone();
+        let context = chunk.batch.context.as_ref();
         if self.queue.is_empty() {
             self.progress_at = now;
         }
-        let handles = chunk.handles.clone();
         let frame = Frame {
-            handles: 0,
+            handles: count_of(&chunk.handles),
             kind: if chunk.is_single { FrameKind::Single } else { FrameKind::Chunk },
             count: chunk.count,
             len: chunk.range.len() as u64,
             call: chunk.batch.call,
-            context: context.as_ref().map_or(0, |c| c.id),
+            context: context.map_or(0, |c| c.id),
             seq: self.next_seq,
             first: chunk.first as u64,
         };
@@ -286,14 +306,18 @@ impl Slot {
         self.queue.push_back(InFlight { first_seq: self.next_seq, done: 0, chunk });
         self.next_seq += u64::from(self.queue.back().map_or(0, |f| f.chunk.count));
         // From here on the chunk is in the queue, whatever the worker has done to its lane.
-        if let Some(context) = context
-            && self.contexts.insert(context.id)
+        self.send(frame, payload, range)
+    }
+
+    /// Closes the handles of an item that has begun and is not tried again: they are its worker's now.
+    pub fn release_handles(&mut self, retries: u32) {
+        if let Some(InFlight { chunk, first_seq, .. }) = self.queue.front_mut()
+            && chunk.handles.is_some()
+            && chunk.attempts >= retries
+            && self.lane.claimed().0 > *first_seq
         {
-            let len = context.bytes.len();
-            let frame = Frame { len: len as u64, context: context.id, ..Frame::plain(FrameKind::Context) };
-            self.send(frame, Arc::clone(&context.bytes), 0..len, &context.handles)?;
+            chunk.handles = None;
         }
-        self.send(frame, payload, range, &handles)
     }
 
     /// Drops a context that no call uses any more.

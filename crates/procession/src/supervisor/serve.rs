@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use procession_os::{Channel, Forked, Poller, Received, SelfSpawn};
 
-use super::{End, NamedMemory, Notice, Request, Role, StartMethod, WORKER_ARGUMENT};
+use super::{End, NamedMemory, Notice, Request, Role, SUPERVISOR_ARGUMENT, StartMethod, WORKER_ARGUMENT};
 use crate::error::{EMFILE, describe};
 
 const SIGKILL: i32 = 9;
@@ -20,6 +20,8 @@ const PIDFD: u64 = 1 << 63;
 const SWEEP_DELAY: Duration = Duration::from_millis(20);
 /// The kernel tells nobody that an adopted process has ended; while there are workers we look now and then.
 const TICK: Duration = Duration::from_secs(1);
+/// How long supervisors that are to be ended may take to clear up.
+const FINISH_TIME: Duration = Duration::from_millis(200);
 
 /// A process that was just forked from the supervisor and is to become a worker.
 pub(crate) struct StartedWorker {
@@ -43,6 +45,7 @@ struct Supervisor {
     workers: HashMap<i32, Worker>,
     owned: Vec<NamedMemory>,
     sweep_at: Option<Instant>,
+    finishing: Finishing,
     can_fork: bool,
     has_warned: bool,
 }
@@ -60,6 +63,7 @@ pub(crate) fn serve(root: Channel) -> io::Result<Option<StartedWorker>> {
         workers: HashMap::new(),
         owned: Vec::new(),
         sweep_at: None,
+        finishing: Finishing::default(),
         can_fork: !procession_os::has_other_threads(),
         has_warned: false,
     };
@@ -256,13 +260,32 @@ impl Supervisor {
         for &orphan in children.get(&me).into_iter().flatten().filter(|pid| !self.workers.contains_key(pid)) {
             found = true;
             for pid in procession_os::descendants(&children, orphan) {
-                procession_os::signal_process(pid, SIGKILL);
+                self.finishing.kill(pid);
             }
-            procession_os::signal_process(orphan, SIGKILL);
+            self.finishing.kill(orphan);
         }
+        self.finishing.0.retain(|pid, _| children.values().any(|of_one| of_one.contains(pid)));
         // What was below them is given to us next.
         self.sweep_at = found.then(|| Instant::now() + SWEEP_DELAY);
         self.reap();
+    }
+}
+
+/// Ends processes, but lets supervisors among them (of pools that tasks have made) finish first: one whose program is gone
+/// takes away its shared memory, and ends. For that it has a moment, whoever it is that looks like one.
+///
+/// By process id, when its moment is over.
+#[derive(Default)]
+struct Finishing(HashMap<i32, Instant>);
+
+impl Finishing {
+    fn kill(&mut self, pid: i32) {
+        // It has its name only once it has reached `init`.
+        let may_finish = || procession_os::has_only_argument(pid, SUPERVISOR_ARGUMENT);
+        let now = Instant::now();
+        if !may_finish() || *self.0.entry(pid).or_insert(now + FINISH_TIME) <= now {
+            procession_os::signal_process(pid, SIGKILL);
+        }
     }
 }
 
@@ -280,6 +303,7 @@ fn spawn(supervisor_pid: i32, name: &str, role: Role, fds: &[OwnedFd]) -> io::Re
 /// The program is gone: ends every process below this one, however it tried to get away.
 fn end_all_below() {
     let me = std::process::id() as i32;
+    let mut finishing = Finishing::default();
     loop {
         while procession_os::ended_child().and_then(procession_os::reap).is_some() {}
         // As a rule the program has ended its pools, and a look at all of /proc is not needed.
@@ -291,7 +315,7 @@ fn end_all_below() {
             break;
         }
         for &pid in &below {
-            procession_os::signal_process(pid, SIGKILL);
+            finishing.kill(pid);
         }
         // They end at once; those that they had not yet told us of are ours at the next look.
         std::thread::sleep(Duration::from_millis(2));

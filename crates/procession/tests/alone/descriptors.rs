@@ -6,7 +6,7 @@ use std::fs::File;
 use procession::{ErrorKind, Pool, Process};
 
 use crate::support::{own_pid, raise, square, until};
-use crate::{alone, part, program_after, run};
+use crate::{alone, part, program_after, run, watched};
 
 fn open_descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
@@ -138,4 +138,22 @@ fn a_pool_with_too_many_workers_makes_do_with_fewer() {
         let error = Pool::builder().workers(100).build().unwrap_err().to_string();
         assert!(error.contains("ulimit -n"), "{error}");
     });
+}
+
+/// Beyond that limit ftruncate(2) would end the program (SIGXFSZ).
+#[test]
+fn a_limit_of_file_sizes_is_an_error() {
+    let name = "descriptors::a_limit_of_file_sizes_is_an_error";
+    let test = || {
+        let error = procession::Queue::<u64>::unbounded().unwrap_err();
+        assert!(error.kind() == ErrorKind::Create && error.to_string().contains("max_bytes"), "{error}");
+        assert_eq!(procession::SharedBuffer::<u8>::zeroed(1 << 30).unwrap_err().kind(), ErrorKind::Create);
+        let queue = procession::Queue::builder().max_bytes(1 << 20).build().unwrap();
+        queue.put(7).unwrap();
+        assert_eq!(queue.get().unwrap(), 7);
+    };
+    watched(
+        name,
+        || if part().is_some() { test() } else { drop(run(program_after("ulimit -f 100000", name, "alone"))) },
+    );
 }

@@ -120,3 +120,55 @@ pub fn a_process_gets_the_handles_of_its_argument(kind: Kind) {
     assert_eq!(all(&receiver), [5]);
     assert!(process.join().unwrap().success());
 }
+
+/// The task closes its end and waits for the program, which waits for that.
+pub fn an_end_has_left_the_program_when_its_task_runs(kind: Kind) {
+    let pool = kind.pool();
+    let (receiver, sender) = Pipe::one_way::<u64>().unwrap();
+    let (answer, their_answer) = Pipe::one_way::<()>().unwrap();
+    let run = |(sender, answer): (Sender<u64>, Receiver<()>)| {
+        sender.send(1).unwrap();
+        drop(sender);
+        answer.recv().unwrap();
+    };
+    let task = pool.submit(run, (sender, answer)).unwrap();
+    assert_eq!(all(&receiver), [1]);
+    their_answer.send(()).unwrap();
+    assert!(task.wait().is_done());
+}
+
+/// Behind a task that runs no handle waits: what is cancelled meanwhile is closed at once.
+pub fn handles_of_a_cancelled_task_are_closed(kind: Kind) {
+    let pool = kind.builder().workers(1).build().unwrap();
+    let (go, their_go) = Pipe::one_way::<()>().unwrap();
+    let (started, is_started) = Pipe::one_way::<()>().unwrap();
+    let wait = |(go, is_started): (Receiver<()>, Sender<()>)| {
+        is_started.send(()).unwrap();
+        go.recv().unwrap();
+    };
+    let running = pool.submit(wait, (go, is_started)).unwrap();
+    started.recv().unwrap();
+    let (receiver, sender) = Pipe::one_way::<u64>().unwrap();
+    let waiting = pool.submit(report, (1, sender)).unwrap();
+    waiting.cancel();
+    assert!(waiting.wait().failure().unwrap().is_cancelled());
+    assert_eq!(all(&receiver), []);
+    their_go.send(()).unwrap();
+    assert!(running.wait().is_done());
+}
+
+pub fn handles_of_an_item_without_its_context_are_closed(kind: Kind) {
+    /// Can be encoded, but not decoded.
+    #[derive(serde::Serialize)]
+    struct Broken;
+    impl<'de> serde::Deserialize<'de> for Broken {
+        fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Broken, D::Error> {
+            Err(serde::de::Error::custom("broken"))
+        }
+    }
+    let pool = kind.pool();
+    let (receiver, sender) = Pipe::one_way::<u64>().unwrap();
+    let error = pool.map_with(&Broken, |_: &Broken, item: (u64, Sender<u64>)| item.0, [(1, sender)]).unwrap_err();
+    assert!(matches!(error.failure().unwrap().kind(), FailureKind::BadArgument { .. }), "{error}");
+    assert_eq!(all(&receiver), []);
+}

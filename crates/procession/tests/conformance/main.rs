@@ -50,6 +50,7 @@ suite! {
         carried::items_carry_handles
         carried::single_tasks_and_nested_fields_carry_handles
         carried::contexts_carry_handles
+        carried::handles_of_an_item_without_its_context_are_closed
         carried::handles_that_cannot_travel_are_the_items_failure
         calls::map_keeps_the_order
         calls::every_call_takes_an_empty_iterator
@@ -102,6 +103,8 @@ suite! {
         workers::the_initializers_argument_may_not_travel
     }
     in_processes {
+        carried::an_end_has_left_the_program_when_its_task_runs
+        carried::handles_of_a_cancelled_task_are_closed
         carried::initializers_carry_handles
         carried::a_retried_task_has_its_handles_again
         carried::a_process_gets_the_handles_of_its_argument

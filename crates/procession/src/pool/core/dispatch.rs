@@ -7,6 +7,7 @@ use super::{Core, TICK};
 use crate::FailureKind;
 use crate::pool::batch::{Batch, Chunk};
 use crate::pool::slot::{DoomReason, Phase, Slot};
+use crate::ring::Corrupt;
 use crate::wire::{Frame, FrameKind};
 
 /// A worker may have this much work waiting behind the chunk that it runs, so that it need not wait for us.
@@ -30,6 +31,15 @@ impl Core {
                 continue;
             }
             let Some(at) = self.best_slot(chunk) else { break };
+            match self.slots[at].prepare(chunk) {
+                Ok(true) => {}
+                // Descriptors on their way arrive: the next tick tries again.
+                Ok(false) => break,
+                Err(Corrupt) => {
+                    self.doom(at, DoomReason::Corrupt);
+                    continue;
+                }
+            }
             let Some(mut chunk) = self.pending.pop_front() else { break };
             if let Some(max) = self.settings.max_tasks_per_worker {
                 let left = max.saturating_sub(self.slots[at].given).max(1);
@@ -56,7 +66,9 @@ impl Core {
     pub(super) fn best_slot(&self, chunk: &Chunk) -> Option<usize> {
         let (time, mut best) = (chunk.time(), None);
         for (at, slot) in self.slots.iter().enumerate() {
-            if !self.has_room(slot, time) {
+            // Handles wait behind nothing: who listens at the other end would hear of it late when they are closed.
+            let has_to_wait = chunk.handles.is_some() && (slot.phase != Phase::Running || !slot.queue.is_empty());
+            if has_to_wait || !self.has_room(slot, time) {
                 continue;
             }
             if slot.queue.is_empty() && slot.phase == Phase::Running {
@@ -141,7 +153,10 @@ impl Core {
         let has_several = |s: &Slot| s.queue.iter().any(|f| f.chunk.count - f.done > 1);
         // Work that waits behind a slow item is taken back by whoever looks.
         let may_even_out = self.slots.iter().any(is_idle) && self.slots.iter().any(|s| s.queue.len() > 1);
-        (may_even_out || self.slots.iter().any(has_several)).then_some(TICK)
+        let may_send = !self.pending.is_empty() && self.slots.iter().any(is_idle);
+        let has_handles = |s: &Slot| s.queue.front().is_some_and(|f| f.chunk.handles.is_some());
+        let may_release = self.settings.retries == 0 && self.slots.iter().any(has_handles);
+        (may_send || may_release || may_even_out || self.slots.iter().any(has_several)).then_some(TICK)
     }
 
     /// Drops what has not begun of a batch; with `kill` also ends the workers that run an item of it.

@@ -74,9 +74,14 @@ impl Core {
         slot.stderr = Some(stderr);
         let first = match &self.settings.initializer {
             Some(init) => {
-                let frame =
-                    Frame { call: init.call, len: init.argument.len() as u64, ..Frame::plain(FrameKind::Initialize) };
-                slot.send(frame, Arc::clone(&init.argument), 0..init.argument.len(), &init.handles)
+                slot.send_handles(&init.handles)?;
+                let frame = Frame {
+                    call: init.call,
+                    len: init.argument.len() as u64,
+                    handles: init.handles.as_ref().map_or(0, |handles| handles.len() as u16),
+                    ..Frame::plain(FrameKind::Initialize)
+                };
+                slot.send(frame, Arc::clone(&init.argument), 0..init.argument.len())
             }
             None => slot.send_plain(Frame::plain(FrameKind::Begin)),
         };
@@ -346,7 +351,7 @@ impl Core {
         // A flood must not keep us here.
         for _ in 0..256 {
             match channel.receive() {
-                Ok(Received::Message(bytes, _)) => self.events.extend(logging::parse(&bytes).map(|e| (slot.pid, e))),
+                Ok(Received::Message(bytes, _)) => self.events.extend(logging::parse(&bytes).map(|e| (slot.pid(), e))),
                 Ok(Received::Empty) => return,
                 // It has ended, or broken the protocol: nothing more is heard of it.
                 Ok(Received::Closed) | Err(_) => return self.poller.remove(channel),
