@@ -3,7 +3,7 @@
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use procession_os::{finish_stream, is_stream, receive_stream, send_stream, stream_pair};
@@ -109,7 +109,9 @@ impl Link {
     /// The next message. What has come of it when the time runs out is kept for the next call.
     pub fn receive_bytes(&self, timeout: Option<Duration>) -> Result<(Vec<u8>, Vec<OwnedFd>), Error> {
         let deadline = timeout.and_then(|t| Instant::now().checked_add(t));
-        let mut incoming = lock(&self.incoming);
+        let Some(mut incoming) = lock_until(&self.incoming, deadline) else {
+            return Err(Incoming::default().late(timeout));
+        };
         loop {
             let len = incoming.len();
             let Incoming { head, body, fds } = &mut *incoming;
@@ -197,6 +199,19 @@ fn not_sent(cause: io::Error) -> Error {
     Error::io("send through a pipe", cause)
 }
 
+/// As [`lock`]; none if another thread has it until `deadline`: it may wait for a message without end.
+fn lock_until<T>(mutex: &Mutex<T>, deadline: Option<Instant>) -> Option<MutexGuard<'_, T>> {
+    let Some(deadline) = deadline else { return Some(lock(mutex)) };
+    loop {
+        match mutex.try_lock() {
+            Ok(guard) => return Some(guard),
+            Err(TryLockError::Poisoned(guard)) => return Some(guard.into_inner()),
+            Err(TryLockError::WouldBlock) if Instant::now() >= deadline => return None,
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
+        }
+    }
+}
+
 /// What a thread that panicked leaves behind is whole: every step is.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -271,6 +286,20 @@ mod tests {
         drop(sending);
         socket.write_all(b"c").unwrap();
         assert_eq!(link.receive_bytes(soon()).unwrap().0, b"abc");
+    }
+
+    #[test]
+    fn a_time_runs_out_beside_a_thread_that_waits_for_ever() {
+        let (link, mut socket) = with_socket();
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| link.receive::<u8>(None));
+            while link.incoming.try_lock().is_ok() {
+                std::thread::yield_now();
+            }
+            assert_eq!(link.receive_bytes(soon()).unwrap_err().kind(), ErrorKind::Timeout);
+            socket.write_all(&[1, 0, 0, 0, 0, 0, 0, 0, 9]).unwrap();
+            assert_eq!(waits.join().unwrap().unwrap(), 9);
+        });
     }
 
     #[test]

@@ -43,7 +43,10 @@ pub use self::task::{Task, as_completed, wait};
 ///
 /// Handles of what processes share (ends of a [`Pipe`](crate::Pipe), a [`Queue`](crate::Queue), a [`Lock`](crate::Lock), a
 /// proxy of a [`Manager`](crate::Manager)...) can be arguments, or fields of them, up to 250 in one. An item with handles
-/// travels alone; what every task needs is better sent once, by [`Pool::map_with`] or an initializer.
+/// travels alone, to a worker that has nothing else to do; what every task needs is better sent once, by
+/// [`Pool::map_with`] or an initializer. A handle leaves the program soon after its task has begun, so that the other end of a
+/// pipe is closed by the task alone; if the task may be tried again ([`PoolBuilder::retries`]), with the last try; in a
+/// context, with the end of the call.
 ///
 /// # Logging
 /// With the feature `tracing`, events of `tracing` in workers reach the program's global subscriber with their own level,
