@@ -441,36 +441,3 @@ fn real_compressors_are_understood() {
         assert_eq!(count_file(&path, "WARN").1, grep("WARN", &plain), "{tool}");
     }
 }
-
-/// How fast a file is counted: `LOG=/tmp/big.log cargo test --release -- --ignored speed --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-fn speed() {
-    let Some(path) = std::env::var_os("LOG") else { return };
-    let bytes = fs::metadata(&path).unwrap().len();
-    for regex in [
-        "ERROR|WARN",
-        "ERROR",
-        "INFO",
-        r"status=5\d\d",
-        "zzzz",
-        r"user=u\d+7 ",
-        r"\w+ host-1\b",
-        "(?i)error",
-        "^2024-05-01",
-        "7$",
-        "",
-    ] {
-        let mut best = f64::MAX;
-        let mut count = 0;
-        for _ in 0..5 {
-            let job =
-                job_for(1, &["--count-only".as_ref(), "-e".as_ref(), format!("={regex}").as_ref(), &path]).unwrap();
-            let begin = std::time::Instant::now();
-            let (report, _) = drive(job);
-            best = best.min(begin.elapsed().as_secs_f64());
-            count = report.json()["patterns"][0]["lines"].as_u64().unwrap();
-        }
-        println!("{regex:20} {count:9} {best:.3} s {:.2} GB/s", bytes as f64 / best / 1e9);
-    }
-}
