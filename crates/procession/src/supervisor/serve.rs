@@ -21,7 +21,7 @@ const SWEEP_DELAY: Duration = Duration::from_millis(20);
 /// The kernel tells nobody that an adopted process has ended; while there are workers we look now and then.
 const TICK: Duration = Duration::from_secs(1);
 /// How long supervisors that are to be ended may take to clear up.
-const FINISH_TIME: Duration = Duration::from_millis(200);
+const FINISH_TIME: Duration = Duration::from_secs(1);
 
 /// A process that was just forked from the supervisor and is to become a worker.
 pub(crate) struct StartedWorker {
