@@ -15,10 +15,12 @@
 #![forbid(unsafe_code)]
 
 mod channel;
+mod confinement;
 mod error;
 mod handle;
 mod init;
 mod lane;
+mod limits;
 mod logging;
 mod manager;
 mod outcome;
@@ -35,6 +37,7 @@ mod worker;
 pub use channel::{Connection, JoinableQueue, Joined, Pipe, Queue, QueueBuilder, Receiver, Sender};
 pub use error::{Error, ErrorKind};
 pub use init::init;
+pub use limits::Limits;
 #[doc(hidden)]
 pub use manager::macros as __managed;
 pub use manager::{DictProxy, ListProxy, Managed, Manager, MethodCall, MethodReply, NamespaceProxy, Proxy, ValueProxy};

@@ -373,8 +373,10 @@ pub(crate) enum FrameKind {
     Resume = 6,
     /// End with exit code 0.
     Stop = 7,
-    /// Nothing: the first frame of a worker without an initializer.
+    /// Nothing: the second frame of a worker without an initializer.
     Begin = 8,
+    /// The first frame: put the [`Confinement`](crate::confinement::Confinement) in the payload in force.
+    Confine = 9,
 }
 
 pub(crate) const FRAME_HEADER: usize = 56;
@@ -411,6 +413,7 @@ impl Frame {
             6 => FrameKind::Resume,
             7 => FrameKind::Stop,
             8 => FrameKind::Begin,
+            9 => FrameKind::Confine,
             _ => return None,
         };
         Some(Frame {
@@ -487,13 +490,13 @@ mod tests {
         }
 
         #[test]
-        fn frames_survive(count in any::<u32>(), handles in any::<u16>(), words in any::<[u64; 6]>(), kind in 0u32..10) {
+        fn frames_survive(count in any::<u32>(), handles in any::<u16>(), words in any::<[u64; 6]>(), kind in 0u32..11) {
             let mut bytes = Frame {
                 kind: FrameKind::Chunk, handles, count, len: words[0], call: (words[1], words[2]), context: words[3], seq: words[4], first: words[5],
             }.to_bytes();
             prop_assert_eq!(Frame::parse(&bytes).unwrap().to_bytes(), bytes);
             bytes[0] = kind as u8;
-            prop_assert_eq!(Frame::parse(&bytes).is_some(), (1..9).contains(&kind));
+            prop_assert_eq!(Frame::parse(&bytes).is_some(), (1..10).contains(&kind));
         }
     }
 

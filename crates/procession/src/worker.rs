@@ -13,6 +13,7 @@ use procession_os::{Call, Channel, Notifier, Plain, Received, Segment, Shim, Wit
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::confinement::Confinement;
 use crate::handle;
 use crate::lane::{Claim, Lane, PIECE, POOL_BELL, RESULTS, TASKS, WORKER_BELL};
 use crate::logging;
@@ -131,7 +132,7 @@ impl Tasks {
         self.state = state;
     }
 
-    /// Does what one frame asks for. False if the worker has to end because its initializer failed.
+    /// Does what one frame asks for. False if the worker has to end because it cannot be set up.
     pub fn handle(&mut self, frame: Frame, payload: Vec<u8>, handles: Vec<OwnedFd>) -> io::Result<bool> {
         match frame.kind {
             FrameKind::Chunk | FrameKind::Single => {
@@ -154,6 +155,12 @@ impl Tasks {
                 self.items = Items { payload, handles, is_single: true, at: 0, left: 1, seq: 0, index: 0 };
                 self.run(frame.call)?;
                 return Ok(self.state.is_some());
+            }
+            FrameKind::Confine => {
+                if let Err(e) = Confinement::from_bytes(&payload).and_then(|confinement| confinement.apply()) {
+                    self.publish_failure(RecordKind::NotReady, Fault::Failed(crate::error::describe(&e)));
+                    return Ok(false);
+                }
             }
             FrameKind::Resume | FrameKind::Stop | FrameKind::Begin => {}
         }
@@ -498,8 +505,8 @@ pub(crate) fn work([lane, pool, event, stderr, channel]: [OwnedFd; 5]) -> io::Re
                 }
             }
         }
-        // The first frame is Initialize or Begin.
-        if !shared.is_ready() {
+        // The first two frames are Confine, and Initialize or Begin.
+        if frame.kind != FrameKind::Confine && !shared.is_ready() {
             shared.set_ready();
             inbox.bell.ring();
         }

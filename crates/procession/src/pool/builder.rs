@@ -10,8 +10,9 @@ use serde::de::DeserializeOwned;
 use super::Pool;
 use super::batch::carried;
 use super::settings::{Initializer, Settings};
+use crate::confinement::Confinement;
 use crate::worker::{Initialize, Tasks};
-use crate::{Error, ErrorKind, StartMethod, wire};
+use crate::{Error, ErrorKind, Limits, StartMethod, wire};
 
 /// Longer limits are as good as none, and would not fit into a clock.
 const ENDLESS: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
@@ -41,6 +42,7 @@ impl PoolBuilder {
             max_items: None,
             max_bytes: 64 << 20,
             restart_intensity: None,
+            confinement: Confinement::default(),
             is_inline: false,
         };
         PoolBuilder { settings, workers: None, problem: None }
@@ -132,6 +134,12 @@ impl PoolBuilder {
     /// but for workers that die before their first task.
     pub fn restart_intensity(mut self, count: u32, period: Duration) -> Self {
         self.settings.restart_intensity = Some((count, period));
+        self
+    }
+
+    /// What each worker may use. Default: as much as the program. An inline pool has no limits.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.settings.confinement.limits = limits;
         self
     }
 

@@ -211,7 +211,8 @@ impl Core {
                 return self.doom(at, DoomReason::Corrupt);
             }
             slot.not_ready = Some(match wire::decode::<Fault>(Bytes::Owned(payload)) {
-                Ok(fault) => FailureKind::from(fault).to_string(),
+                Ok(Fault::Failed(cause)) => format!("it could not be confined: {cause}"),
+                Ok(fault) => format!("its initializer failed: {}", FailureKind::from(fault)),
                 Err(e) => e,
             });
             return;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::batch::Carried;
 use crate::StartMethod;
+use crate::confinement::Confinement;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -21,6 +22,7 @@ pub(crate) struct Settings {
     pub max_items: Option<usize>,
     pub max_bytes: usize,
     pub restart_intensity: Option<(u32, Duration)>,
+    pub confinement: Confinement,
     pub is_inline: bool,
 }
 

@@ -58,7 +58,7 @@ pub(crate) struct Slot {
     pub is_up: bool,
     /// It has broken the protocol, and nothing is taken from it any more.
     pub is_broken: bool,
-    /// What a worker whose initializer failed has said.
+    /// Why a worker could not be set up, as it says.
     pub not_ready: Option<String>,
 }
 

@@ -72,7 +72,11 @@ impl Core {
         procession_os::set_nonblocking(&stderr)?;
         self.poller.add(&stderr, slot.worker_id)?;
         slot.stderr = Some(stderr);
-        let first = match &self.settings.initializer {
+        let confinement = self.settings.confinement.to_bytes()?;
+        let len = confinement.len();
+        let confine = Frame { len: len as u64, ..Frame::plain(FrameKind::Confine) };
+        let first = slot.send(confine, Arc::new(confinement), 0..len);
+        let second = match &self.settings.initializer {
             Some(init) => {
                 slot.send_handles(&init.handles)?;
                 let frame = Frame {
@@ -85,7 +89,8 @@ impl Core {
             }
             None => slot.send_plain(Frame::plain(FrameKind::Begin)),
         };
-        first.map_err(|Corrupt| io::Error::other("its memory was changed while it had none"))?;
+        let sent = first.and(second);
+        sent.map_err(|Corrupt| io::Error::other("its memory was changed while it had none"))?;
         let request = Request::Start {
             id: slot.worker_id,
             name: format!("{}-{at}", self.settings.name),
@@ -198,7 +203,7 @@ impl Core {
             let slot = &self.slots[at];
             let status = describe(end);
             let cause = match (&slot.not_ready, slot.stderr_text().trim()) {
-                (Some(fault), _) => format!("its initializer failed: {fault}"),
+                (Some(cause), _) => cause.clone(),
                 (None, "") => format!("it ended before its first task ({status})"),
                 (None, stderr) => format!("it ended before its first task ({status}), and said: {stderr}"),
             };
