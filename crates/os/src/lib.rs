@@ -5,6 +5,7 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("procession runs on Linux so far; another system needs its own version of crates/os");
 
+mod cgroup;
 mod channel;
 mod futex;
 mod identity;
@@ -13,13 +14,17 @@ mod mapping;
 mod poller;
 mod proc;
 mod process;
+mod resources;
 mod sealed;
 mod segment;
 mod shm;
 mod slab;
 mod slab_parts;
 mod stream;
+#[cfg(test)]
+mod test_child;
 
+pub use cgroup::{CgroupVersion, MemoryEvents, MemoryGroup, MemoryGroups, enter_group};
 pub use channel::{Channel, Received};
 pub use futex::{futex_wait, futex_wake};
 pub use identity::Identity;
@@ -30,6 +35,10 @@ pub use process::{
     Child, Forked, Reaped, SelfSpawn, become_supervisor, become_worker, ended_child, fork_single_threaded,
     has_children, is_privileged, kill_pidfd, open_pidfd, parent_pid, passed_fds, reap, redirect_stderr, signal_group,
     signal_process,
+};
+pub use resources::{
+    IoClass, Limited, available_memory_bytes, limit_resource, private_memory_bytes, process_cpu_time, resident_bytes,
+    runnable_threads, set_cpus, set_io_class, set_nice,
 };
 pub use sealed::Sealed;
 pub use segment::{Segment, advise_huge_pages};

@@ -55,8 +55,11 @@ pub fn init() {
         supervise();
     }
     match parse_worker(&argument[WORKER_ARGUMENT.len()..]) {
-        Some((role, supervisor_pid, name)) => match procession_os::passed_fds(role.fd_count()) {
-            Ok(fds) => become_worker(StartedWorker { role, name, supervisor_pid, fds }),
+        Some((role, doors, supervisor_pid, name)) => match procession_os::passed_fds(role.fd_count() + doors) {
+            Ok(mut fds) => {
+                let door = fds.split_off(role.fd_count()).pop();
+                become_worker(StartedWorker { role, name, supervisor_pid, fds, door })
+            }
             Err(e) => refuse(&format!("this is started by the program itself, not by hand ({e})")),
         },
         None => refuse("this is started by the program itself, not by hand"),
@@ -78,14 +81,15 @@ pub(crate) fn check() -> Result<(), Error> {
     ))
 }
 
-/// ROLE:SUPERVISOR_PID:NAME
-fn parse_worker(text: &str) -> Option<(Role, i32, String)> {
-    let mut parts = text.splitn(3, ':');
+/// ROLE:DOORS:SUPERVISOR_PID:NAME
+fn parse_worker(text: &str) -> Option<(Role, usize, i32, String)> {
+    let mut parts = text.splitn(4, ':');
     let role = match parts.next()? {
         "pool" => Role::PoolWorker,
         other => Role::Process { handles: other.strip_prefix("process+")?.parse().ok()? },
     };
-    Some((role, parts.next()?.parse().ok()?, parts.next()?.to_string()))
+    let doors = parts.next()?.parse().ok().filter(|&doors| doors <= 1)?;
+    Some((role, doors, parts.next()?.parse().ok()?, parts.next()?.to_string()))
 }
 
 fn supervise() -> ! {
@@ -101,8 +105,9 @@ fn supervise() -> ! {
 }
 
 fn become_worker(started: StartedWorker) -> ! {
-    let StartedWorker { role, name, supervisor_pid, fds } = started;
-    if let Err(e) = procession_os::become_worker(supervisor_pid, &name) {
+    let StartedWorker { role, name, supervisor_pid, fds, door } = started;
+    let entered = door.map_or(Ok(()), procession_os::enter_group);
+    if let Err(e) = entered.and_then(|()| procession_os::become_worker(supervisor_pid, &name)) {
         refuse(&format!("a worker cannot start: {e}"));
     }
     let ended = match role {
@@ -130,9 +135,12 @@ mod tests {
 
     #[test]
     fn worker_arguments_are_parsed_with_care() {
-        assert_eq!(parse_worker("pool:12:a:b"), Some((Role::PoolWorker, 12, "a:b".to_string())));
-        assert_eq!(parse_worker("process+2:1:"), Some((Role::Process { handles: 2 }, 1, String::new())));
-        for bad in ["", "pool", "pool:12", "pool:x:y", "root:1:x", "process:1:x", "process+:1:x", "process+70000:1:x"] {
+        assert_eq!(parse_worker("pool:1:12:a:b"), Some((Role::PoolWorker, 1, 12, "a:b".to_string())));
+        assert_eq!(parse_worker("process+2:0:1:"), Some((Role::Process { handles: 2 }, 0, 1, String::new())));
+        for bad in ["", "pool", "pool:0", "pool:0:12", "pool:0:x:y", "pool:2:1:x", "root:0:1:x", "process:0:1:x"] {
+            assert_eq!(parse_worker(bad), None);
+        }
+        for bad in ["process+:0:1:x", "process+70000:0:1:x"] {
             assert_eq!(parse_worker(bad), None);
         }
     }

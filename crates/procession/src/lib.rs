@@ -37,11 +37,11 @@ mod worker;
 pub use channel::{Connection, JoinableQueue, Joined, Pipe, Queue, QueueBuilder, Receiver, Sender};
 pub use error::{Error, ErrorKind};
 pub use init::init;
-pub use limits::Limits;
+pub use limits::{IoPriority, Limits, MemoryControl, MemoryGuard};
 #[doc(hidden)]
 pub use manager::macros as __managed;
 pub use manager::{DictProxy, ListProxy, Managed, Manager, MethodCall, MethodReply, NamespaceProxy, Proxy, ValueProxy};
-pub use outcome::{Failure, FailureKind, Outcome};
+pub use outcome::{Clock, Failure, FailureKind, Outcome};
 pub use pool::{Calls, Imap, Pool, PoolBuilder, Stats, Task, WorkerStats, as_completed, wait};
 pub use process::{Process, ProcessBuilder};
 pub use shared::{

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::MemoryGuard;
+
 /// How one task ended: its result, or why there is none.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome<R> {
@@ -87,10 +89,21 @@ pub enum FailureKind {
         /// The stack, if `RUST_BACKTRACE` asks for it.
         backtrace: Option<String>,
     },
-    /// The task ran longer than it may; its worker was killed.
+    /// The task ran longer than it may, or used more CPU time; its worker was killed.
     TimedOut {
         /// The limit that was in force.
         limit: Duration,
+        /// What it is a limit of.
+        clock: Clock,
+    },
+    /// The task used more memory than it may; its worker was killed.
+    OverMemory {
+        /// The limit that was in force, in bytes.
+        limit_bytes: u64,
+        /// Most memory that the worker had, in bytes, as far as it was seen.
+        peak_bytes: u64,
+        /// What kept the limit.
+        guard: MemoryGuard,
     },
     /// The worker ended while it ran the task.
     Crashed {
@@ -116,6 +129,15 @@ pub enum FailureKind {
         /// Why.
         reason: String,
     },
+}
+
+/// What a limit of time is a limit of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clock {
+    /// The time that passes.
+    Wall,
+    /// The time for which the worker's threads are on a CPU.
+    Cpu,
 }
 
 impl Failure {
@@ -173,6 +195,11 @@ impl Failure {
         matches!(self.0.kind, FailureKind::TimedOut { .. })
     }
 
+    /// Whether the task used more memory than it may.
+    pub fn is_over_memory(&self) -> bool {
+        matches!(self.0.kind, FailureKind::OverMemory { .. })
+    }
+
     /// Whether the worker died.
     pub fn is_crash(&self) -> bool {
         matches!(self.0.kind, FailureKind::Crashed { .. })
@@ -196,7 +223,18 @@ impl fmt::Display for FailureKind {
             FailureKind::Failed { message } => f.write_str(message),
             FailureKind::Panicked { message, location, .. } if location.is_empty() => write!(f, "panicked: {message}"),
             FailureKind::Panicked { message, location, .. } => write!(f, "panicked at {location}: {message}"),
-            FailureKind::TimedOut { limit } => write!(f, "ran longer than {limit:?} and was killed"),
+            FailureKind::TimedOut { limit, clock: Clock::Wall } => {
+                write!(f, "ran longer than {limit:?} and was killed")
+            }
+            FailureKind::TimedOut { limit, clock: Clock::Cpu } => {
+                write!(f, "used more than {limit:?} of CPU time and was killed")
+            }
+            FailureKind::OverMemory { limit_bytes, peak_bytes, guard } => write!(
+                f,
+                "used more memory than {} (at most {}, by {guard}) and was killed",
+                mebibytes(*limit_bytes),
+                mebibytes(*peak_bytes)
+            ),
             FailureKind::Crashed { exit_code: Some(code), .. } => {
                 write!(f, "the worker exited with code {code} in the middle of the task")
             }
@@ -213,6 +251,10 @@ impl fmt::Display for FailureKind {
 }
 
 impl std::error::Error for Failure {}
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+}
 
 /// Names of the signals that end programs (signal(7); the numbers are the same on x86-64 and aarch64).
 pub(crate) fn signal_name(signal: i32) -> &'static str {

@@ -104,7 +104,7 @@ impl ProcessBuilder {
         let fd = write_call(call, &bytes).map_err(cannot)?;
         let lease = Lease::open().map_err(cannot)?;
         let role = Role::Process { handles: handles.len() as u16 };
-        let request = Request::Start { id: ID, name: name.clone(), method: self.method, role };
+        let request = Request::Start { id: ID, name: name.clone(), method: self.method, role, memory_bytes: None };
         let fds: Vec<_> = std::iter::once(fd.as_fd()).chain(handles.iter().map(AsFd::as_fd)).collect();
         match lease.send(&request, &fds) {
             // The supervisor has just ended: the lease will tell.
@@ -238,8 +238,7 @@ impl Process {
             Event::Notice(Notice::Started { pid, .. }, _) => self.pid = pid as u32,
             Event::Notice(Notice::Exited { end, .. }, _) => self.end = Some(end),
             Event::Notice(Notice::NotStarted { .. }, _) | Event::Lost => {
-                let dead = End { status: SIGKILL, peak_rss_bytes: 0, cpu: Duration::ZERO };
-                self.end = Some(dead);
+                self.end = Some(End::UNKNOWN);
             }
         }
     }

@@ -43,6 +43,7 @@ impl PoolBuilder {
             max_bytes: 64 << 20,
             restart_intensity: None,
             confinement: Confinement::default(),
+            memory_guard: None,
             is_inline: false,
         };
         PoolBuilder { settings, workers: None, problem: None }
@@ -158,6 +159,11 @@ impl PoolBuilder {
     pub fn build(mut self) -> Result<Pool, Error> {
         let cpus = || std::thread::available_parallelism().map_or(1, usize::from);
         self.settings.workers = self.workers.unwrap_or_else(cpus);
+        if !self.settings.is_inline {
+            let guard = self.settings.confinement.limits.choose_guard();
+            self.settings.memory_guard =
+                guard.map_err(|e| Error::start("a control group for the memory of workers", e))?;
+        }
         match self.problem {
             Some(problem) => Err(problem),
             None => Pool::start(self.settings),

@@ -6,6 +6,7 @@
 
 mod clock;
 mod dispatch;
+mod watch;
 mod workers;
 
 use std::collections::VecDeque;
@@ -150,7 +151,7 @@ impl Core {
     }
 
     fn needs_clock(&self) -> bool {
-        self.settings.timeout.is_some()
+        self.settings.timeout.is_some() || self.needs_watch()
     }
 
     /// Collects results, gives out what waits, evens out what is left.

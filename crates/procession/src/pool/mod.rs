@@ -26,7 +26,7 @@ use self::batch::{Batch, Chunk, Context, carried};
 use self::shared::Shared;
 use self::stream::{CallOptions, Feed};
 use crate::worker::{Run, Tasks, TryRun};
-use crate::{Error, ErrorKind, init, wire};
+use crate::{Error, ErrorKind, MemoryGuard, init, wire};
 
 pub use self::builder::PoolBuilder;
 pub use self::stats::{Stats, WorkerStats};
@@ -121,6 +121,11 @@ impl Pool {
     /// How many workers there are.
     pub fn workers(&self) -> usize {
         self.shared.settings.workers
+    }
+
+    /// What keeps [`Limits::memory`](crate::Limits::memory) here; None if there is no such limit.
+    pub fn memory_guard(&self) -> Option<MemoryGuard> {
+        self.shared.settings.memory_guard
     }
 
     /// The same calls with chunks of `size` items, instead of chunks that grow to a few milliseconds of work: Python's

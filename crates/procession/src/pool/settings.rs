@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::batch::Carried;
-use crate::StartMethod;
 use crate::confinement::Confinement;
+use crate::{MemoryGuard, StartMethod};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -23,6 +23,8 @@ pub(crate) struct Settings {
     pub max_bytes: usize,
     pub restart_intensity: Option<(u32, Duration)>,
     pub confinement: Confinement,
+    /// What keeps the limit on memory, if there is one.
+    pub memory_guard: Option<MemoryGuard>,
     pub is_inline: bool,
 }
 

@@ -54,6 +54,10 @@ pub(crate) struct Slot {
     /// Size of items that were answered, of chunks whose rest was taken back.
     pub bytes_done: usize,
     pub doom: Option<Doom>,
+    /// Most resident memory that was seen.
+    pub peak_bytes: u64,
+    /// CPU time that the worker had used when the item of that number was first seen to run.
+    pub cpu_at_begin: Option<(u64, Duration)>,
     /// It has set itself up: what its lane says of that later counts no more.
     pub is_up: bool,
     /// It has broken the protocol, and nothing is taken from it any more.
@@ -92,6 +96,10 @@ pub(crate) struct Doom {
 #[derive(Debug, Clone)]
 pub(crate) enum DoomReason {
     TimedOut(Duration),
+    /// It used more CPU time than this.
+    OverCpu(Duration),
+    /// It used more memory than it may, as the pool saw.
+    OverMemory,
     Cancelled(String),
     /// It broke the protocol.
     Corrupt,
@@ -167,6 +175,8 @@ impl Slot {
             taken: 0,
             bytes_done: 0,
             doom: None,
+            peak_bytes: 0,
+            cpu_at_begin: None,
             is_up: false,
             is_broken: false,
             not_ready: None,
@@ -184,11 +194,17 @@ impl Slot {
         (self.next_seq, self.acked_seq, self.given, self.taken) = (0, 0, 0, 0);
         (self.pid, self.pidfd, self.stderr, self.doom, self.not_ready) = (0, None, None, None, None);
         self.channel = None;
+        (self.peak_bytes, self.cpu_at_begin) = (0, None);
         (self.is_up, self.is_broken) = (false, false);
         self.stderr_tail.clear();
         self.contexts.clear();
         self.progress_at = Instant::now();
         self.asked_at = self.progress_at;
+    }
+
+    /// Whether its worker, if it ends, does so for what it has done, and not because its time was up or its task cancelled.
+    pub fn is_own_end(&self) -> bool {
+        self.doom.as_ref().is_none_or(|doom| matches!(doom.reason, DoomReason::OverMemory))
     }
 
     /// Whether frames wait for room in the ring.

@@ -18,6 +18,8 @@ pub struct Stats {
     pub timed_out: u64,
     /// Tasks whose worker died.
     pub crashed: u64,
+    /// Tasks that used more memory than they may.
+    pub over_memory: u64,
     /// Tasks that were cancelled.
     pub cancelled: u64,
     /// Attempts beyond the first.
@@ -59,6 +61,7 @@ pub(crate) struct Counts {
     pub failed: u64,
     pub timed_out: u64,
     pub crashed: u64,
+    pub over_memory: u64,
     pub cancelled: u64,
     pub retried: u64,
     pub ended_cpu: Duration,
@@ -72,6 +75,7 @@ impl Counts {
             Event::Failed(failure) => match failure.kind() {
                 FailureKind::TimedOut { .. } => &mut self.timed_out,
                 FailureKind::Crashed { .. } => &mut self.crashed,
+                FailureKind::OverMemory { .. } => &mut self.over_memory,
                 FailureKind::Cancelled { .. } => &mut self.cancelled,
                 _ => &mut self.failed,
             },
@@ -100,6 +104,7 @@ impl Shared {
             failed: counts.failed,
             timed_out: counts.timed_out,
             crashed: counts.crashed,
+            over_memory: counts.over_memory,
             cancelled: counts.cancelled,
             retried: counts.retried,
             outstanding,

@@ -7,6 +7,7 @@
 //! parent-death signal.
 
 mod client;
+mod groups;
 mod serve;
 
 use std::io;
@@ -19,6 +20,8 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use client::{Event, Lease, disown, own};
 pub(crate) use serve::{StartedWorker, serve};
+
+const SIGKILL: i32 = 9;
 
 /// How workers come to life; Python's word for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -62,16 +65,15 @@ pub(crate) enum Request {
         name: String,
         method: StartMethod,
         role: Role,
+        /// Start it in a control group with this limit.
+        memory_bytes: Option<u64>,
     },
     /// On the program's own connection: unlink this when the program is gone.
     Own(NamedMemory),
     /// On the program's own connection: it is unlinked already.
     Disown(NamedMemory),
     /// Send a signal to the worker's process group.
-    Signal {
-        id: u64,
-        signal: i32,
-    },
+    Signal { id: u64, signal: i32 },
 }
 
 /// Shared memory with a name, which is to go with the program.
@@ -119,9 +121,14 @@ pub(crate) struct End {
     pub status: i32,
     pub peak_rss_bytes: u64,
     pub cpu: Duration,
+    /// Most memory that its control group had, if the kernel has killed there because of the group's limit.
+    pub over_memory_bytes: Option<u64>,
 }
 
 impl End {
+    /// Killed, and nobody knows more.
+    pub const UNKNOWN: End = End { status: SIGKILL, peak_rss_bytes: 0, cpu: Duration::ZERO, over_memory_bytes: None };
+
     pub fn exit_status(self) -> ExitStatus {
         ExitStatus::from_raw(self.status)
     }
@@ -129,5 +136,6 @@ impl End {
 
 /// The argument that makes this program a supervisor.
 pub(crate) const SUPERVISOR_ARGUMENT: &str = "--procession-supervisor";
-/// The start of the argument that makes this program a worker: `--procession-worker=ROLE:SUPERVISOR_PID:NAME`.
+/// The start of the argument that makes this program a worker: `--procession-worker=ROLE:DOORS:SUPERVISOR_PID:NAME`, with
+/// one door, the descriptor of a control group, or none.
 pub(crate) const WORKER_ARGUMENT: &str = "--procession-worker=";

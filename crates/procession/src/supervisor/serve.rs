@@ -6,8 +6,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 
-use procession_os::{Channel, Forked, Poller, Received, SelfSpawn};
+use procession_os::{Channel, Forked, MemoryGroup, Poller, Received, SelfSpawn};
 
+use super::groups::Groups;
 use super::{End, NamedMemory, Notice, Request, Role, SUPERVISOR_ARGUMENT, StartMethod, WORKER_ARGUMENT};
 use crate::error::{EMFILE, describe};
 
@@ -29,12 +30,15 @@ pub(crate) struct StartedWorker {
     pub name: String,
     pub supervisor_pid: i32,
     pub fds: Vec<OwnedFd>,
+    /// Leads into its control group.
+    pub door: Option<OwnedFd>,
 }
 
 struct Worker {
     pidfd: OwnedFd,
     lease: u64,
     id: u64,
+    group: Option<MemoryGroup>,
 }
 
 struct Supervisor {
@@ -44,6 +48,7 @@ struct Supervisor {
     /// By process id.
     workers: HashMap<i32, Worker>,
     owned: Vec<NamedMemory>,
+    groups: Groups,
     sweep_at: Option<Instant>,
     finishing: Finishing,
     can_fork: bool,
@@ -62,6 +67,7 @@ pub(crate) fn serve(root: Channel) -> io::Result<Option<StartedWorker>> {
         next_lease: 1,
         workers: HashMap::new(),
         owned: Vec::new(),
+        groups: Groups::default(),
         sweep_at: None,
         finishing: Finishing::default(),
         can_fork: !procession_os::has_other_threads(),
@@ -78,6 +84,7 @@ pub(crate) fn serve(root: Channel) -> io::Result<Option<StartedWorker>> {
                         let _ = memory.unlink();
                     }
                     end_all_below();
+                    supervisor.remove_groups();
                     return Ok(None);
                 }
             } else if ready & PIDFD != 0 {
@@ -127,8 +134,16 @@ impl Supervisor {
                         let cause = describe(&io::Error::from_raw_os_error(EMFILE));
                         self.notify(lease, &Notice::NotStarted { id, cause }, &[]);
                     }
-                    Ok(Request::Start { id, name, method, role }) => {
-                        if let Some(started) = self.start(lease, id, name, method, role, fds) {
+                    Ok(Request::Start { id, name, method, role, memory_bytes }) => {
+                        let group = match memory_bytes.map(|bytes| self.groups.create(bytes)).transpose() {
+                            Ok(group) => group,
+                            Err(e) => {
+                                let cause = format!("failed to make a control group: {}", describe(&e));
+                                self.notify(lease, &Notice::NotStarted { id, cause }, &[]);
+                                continue;
+                            }
+                        };
+                        if let Some(started) = self.start(lease, id, name, method, role, fds, group) {
                             return Ok(Some(started));
                         }
                     }
@@ -158,9 +173,11 @@ impl Supervisor {
         name: String,
         method: StartMethod,
         role: Role,
-        fds: Vec<OwnedFd>,
+        mut fds: Vec<OwnedFd>,
+        group: Option<(MemoryGroup, OwnedFd)>,
     ) -> Option<StartedWorker> {
         let supervisor_pid = std::process::id() as i32;
+        let (group, door) = group.unzip();
         if method == StartMethod::ForkServer && !self.can_fork && !self.has_warned {
             self.has_warned = true;
             eprintln!(
@@ -171,13 +188,15 @@ impl Supervisor {
         let started = if method == StartMethod::ForkServer && self.can_fork {
             match procession_os::fork_single_threaded() {
                 Ok(Forked::Child) => {
-                    return Some(StartedWorker { role, name, supervisor_pid, fds });
+                    return Some(StartedWorker { role, name, supervisor_pid, fds, door });
                 }
                 Ok(Forked::Parent(pid)) => Ok(pid),
                 Err(e) => Err(e),
             }
         } else {
-            spawn(supervisor_pid, &name, role, &fds)
+            let doors = usize::from(door.is_some());
+            fds.extend(door);
+            spawn(supervisor_pid, &name, role, doors, &fds)
         };
         let watched = started.and_then(|pid| match self.watch(pid) {
             Ok(pidfd) => Ok((pid, pidfd)),
@@ -191,9 +210,14 @@ impl Supervisor {
         match watched {
             Ok((pid, pidfd)) => {
                 self.notify(lease, &Notice::Started { id, pid }, &[pidfd.as_fd()]);
-                self.workers.insert(pid, Worker { pidfd, lease, id });
+                self.workers.insert(pid, Worker { pidfd, lease, id, group });
             }
-            Err(e) => self.notify(lease, &Notice::NotStarted { id, cause: describe(&e) }, &[]),
+            Err(e) => {
+                if let Some(group) = group {
+                    self.groups.close(group);
+                }
+                self.notify(lease, &Notice::NotStarted { id, cause: describe(&e) }, &[]);
+            }
         }
         None
     }
@@ -244,12 +268,24 @@ impl Supervisor {
             let Some(reaped) = procession_os::reap(pid) else { break };
             if let Some(worker) = self.workers.remove(&pid) {
                 self.poller.remove(&worker.pidfd);
-                let end =
-                    End { status: reaped.status.into_raw(), peak_rss_bytes: reaped.peak_rss_bytes, cpu: reaped.cpu };
+                let end = End {
+                    status: reaped.status.into_raw(),
+                    peak_rss_bytes: reaped.peak_rss_bytes,
+                    cpu: reaped.cpu,
+                    over_memory_bytes: worker.group.and_then(|group| self.groups.close(group)),
+                };
                 self.notify(worker.lease, &Notice::Exited { id: worker.id, end }, &[]);
                 self.sweep_at.get_or_insert_with(|| Instant::now() + SWEEP_DELAY);
             }
         }
+    }
+
+    /// Everything below is dead, so all groups are empty.
+    fn remove_groups(&mut self) {
+        for group in self.workers.drain().filter_map(|(_, worker)| worker.group) {
+            self.groups.close(group);
+        }
+        self.groups.remove_empty();
     }
 
     /// Ends the processes that were given to us because a worker above them died.
@@ -265,6 +301,7 @@ impl Supervisor {
             self.finishing.kill(orphan);
         }
         self.finishing.0.retain(|pid, _| children.values().any(|of_one| of_one.contains(pid)));
+        self.groups.remove_empty();
         // What was below them is given to us next.
         self.sweep_at = found.then(|| Instant::now() + SWEEP_DELAY);
         self.reap();
@@ -290,12 +327,12 @@ impl Finishing {
 }
 
 /// Starts a worker by executing this program again.
-fn spawn(supervisor_pid: i32, name: &str, role: Role, fds: &[OwnedFd]) -> io::Result<i32> {
+fn spawn(supervisor_pid: i32, name: &str, role: Role, doors: usize, fds: &[OwnedFd]) -> io::Result<i32> {
     let role = match role {
         Role::PoolWorker => "pool".to_string(),
         Role::Process { handles } => format!("process+{handles}"),
     };
-    let argument = format!("{WORKER_ARGUMENT}{role}:{supervisor_pid}:{name}");
+    let argument = format!("{WORKER_ARGUMENT}{role}:{doors}:{supervisor_pid}:{name}");
     let fds = fds.iter().map(AsFd::as_fd).collect();
     Ok(SelfSpawn { argument: &argument, fds, stderr: None, new_session: false }.spawn()?.pid())
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use procession::{ErrorKind, FailureKind, PoolBuilder};
+use procession::{Clock, ErrorKind, FailureKind, PoolBuilder};
 
 use crate::support::{Gate, Kind, arrive, own_pid, pass, raise, square, until};
 
@@ -34,7 +34,7 @@ fn check_timed_out(kind: Kind, how: u8) {
     let pool = limited(kind).build().unwrap();
     for _ in 0..3 {
         let failure = pool.submit(hangs, how).unwrap().wait().result.unwrap_err();
-        assert_eq!(*failure.kind(), FailureKind::TimedOut { limit: SHORT });
+        assert_eq!(*failure.kind(), FailureKind::TimedOut { limit: SHORT, clock: Clock::Wall });
         assert!(failure.elapsed() >= SHORT && failure.is_timeout() && failure.worker_pid().is_some(), "{failure:?}");
         assert_eq!(pool.apply(hangs, 0).unwrap(), 0);
     }

@@ -36,11 +36,16 @@ impl Core {
                 let ends = slot.progress_at + if is_running { limit } else { limit.max(STANDSTILL) };
                 if ends <= now { self.time_out(at, limit, now) } else { at_latest(ends.min(now + limit / 4)) }
             }
-            self.is_ticking = self.outstanding > 0;
-            if self.is_ticking {
+            if self.outstanding > 0 {
                 at_latest(now + (limit / 4).clamp(Duration::from_millis(1), Duration::from_millis(100)));
             }
         }
+        if self.outstanding > 0
+            && let Some(when) = self.watch(now)
+        {
+            at_latest(when);
+        }
+        self.is_ticking = self.needs_clock() && self.outstanding > 0;
         // Workers that did not end when asked to.
         for at in 0..self.slots.len() {
             let Some(Doom { kill_at, .. }) = &mut self.slots[at].doom else { continue };

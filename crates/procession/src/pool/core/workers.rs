@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::process::ExitStatusExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,8 +15,9 @@ use crate::pool::slot::{Doom, DoomReason, Phase, Slot};
 use crate::ring::Corrupt;
 use crate::supervisor::{self, End, Lease, Notice, Request, Role};
 use crate::wire::{Frame, FrameKind};
-use crate::{Failure, FailureKind, error, logging};
+use crate::{Clock, Failure, FailureKind, MemoryGuard, error, logging};
 
+const SIGABRT: i32 = 6;
 const SIGTERM: i32 = 15;
 /// Workers that may end before their first task, one after the other, before the pool gives up.
 const MAX_FAILED_STARTS: u32 = 5;
@@ -96,6 +98,10 @@ impl Core {
             name: format!("{}-{at}", self.settings.name),
             method: self.settings.method,
             role: Role::PoolWorker,
+            memory_bytes: match self.settings.memory_guard {
+                Some(MemoryGuard::CgroupV1 | MemoryGuard::CgroupV2) => self.settings.confinement.limits.memory_bytes,
+                _ => None,
+            },
         };
         let fds = [slot.lane_fd(), self.bell_fd.as_fd(), self.event.as_fd(), stderr_end.as_fd(), channel_end.as_fd()];
         slot.phase = match lease.send(&request, &fds) {
@@ -165,7 +171,7 @@ impl Core {
 
     /// A worker is dead: as the supervisor says, or (None) with the supervisor.
     pub(super) fn worker_ended(&mut self, at: usize, told: Option<End>) {
-        let end = told.unwrap_or(End { status: SIGKILL, peak_rss_bytes: 0, cpu: Duration::ZERO });
+        let end = told.unwrap_or(End::UNKNOWN);
         let now = Instant::now();
         self.collect(at, &mut Some(now));
         self.read_stderr(at);
@@ -199,9 +205,12 @@ impl Core {
         }
         if was_ready {
             self.failed_starts = 0;
-        } else if told.is_some() && self.slots[at].doom.is_none() {
+        } else if told.is_some() && self.slots[at].is_own_end() {
             let slot = &self.slots[at];
-            let status = describe(end);
+            let status = match self.over_memory(slot, end) {
+                Some(over) => over.to_string(),
+                None => describe(end),
+            };
             let cause = match (&slot.not_ready, slot.stderr_text().trim()) {
                 (Some(cause), _) => cause.clone(),
                 (None, "") => format!("it ended before its first task ({status})"),
@@ -221,17 +230,10 @@ impl Core {
     pub(super) fn lost_task(&mut self, at: usize, mut chunk: Chunk, end: End, now: Instant) {
         let slot = &self.slots[at];
         let kind = match slot.doom.as_ref().map(|d| &d.reason) {
-            Some(DoomReason::TimedOut(limit)) => FailureKind::TimedOut { limit: *limit },
+            Some(&DoomReason::TimedOut(limit)) => FailureKind::TimedOut { limit, clock: Clock::Wall },
+            Some(&DoomReason::OverCpu(limit)) => FailureKind::TimedOut { limit, clock: Clock::Cpu },
             Some(DoomReason::Cancelled(reason)) => FailureKind::Cancelled { reason: reason.clone() },
-            _ => {
-                use std::os::unix::process::ExitStatusExt;
-                let status = end.exit_status();
-                FailureKind::Crashed {
-                    exit_code: status.code(),
-                    signal: status.signal(),
-                    core_dumped: status.core_dumped(),
-                }
-            }
+            _ => self.over_memory(slot, end).unwrap_or_else(|| crashed(end)),
         };
         chunk.attempts += 1;
         let may_retry = chunk.attempts <= self.settings.retries && !chunk.batch.is_cancelled();
@@ -252,6 +254,24 @@ impl Core {
         });
         self.bytes = self.bytes.saturating_sub(chunk.range.len());
         self.deliver(&chunk.batch, Event::Failed(failure), 1);
+    }
+
+    /// What became of a worker's task, if it was that it used too much memory.
+    fn over_memory(&self, slot: &Slot, end: End) -> Option<FailureKind> {
+        let limit_bytes = self.settings.confinement.limits.memory_bytes?;
+        let guard = self.settings.memory_guard?;
+        let signal = end.exit_status().signal();
+        let is_doomed = matches!(&slot.doom, Some(Doom { reason: DoomReason::OverMemory, .. }));
+        let (guard, peak) = match (guard, end.over_memory_bytes) {
+            (MemoryGuard::Watchdog, _) if is_doomed => (MemoryGuard::Watchdog, slot.peak_bytes),
+            // The allocator could not get what the limit forbids, and the program gave up.
+            (MemoryGuard::Watchdog, _) if signal == Some(SIGABRT) && says_no_memory(&slot.stderr_text()) => {
+                (MemoryGuard::Rlimit, slot.peak_bytes)
+            }
+            (guard, Some(peak)) if signal == Some(SIGKILL) => (guard, peak),
+            _ => return None,
+        };
+        Some(FailureKind::OverMemory { limit_bytes, peak_bytes: peak.max(end.peak_rss_bytes), guard })
     }
 
     /// There was no descriptor, memory or process for a worker: the pool makes do with the others, if it has any.
@@ -324,7 +344,9 @@ impl Core {
         }
         slot.phase = Phase::Doomed;
         slot.lane.revoke();
-        let grace = if is_corrupt { Duration::ZERO } else { self.settings.grace };
+        // What takes memory does so while it is asked to stop.
+        let is_urgent = matches!(reason, DoomReason::Corrupt | DoomReason::OverMemory);
+        let grace = if is_urgent { Duration::ZERO } else { self.settings.grace };
         slot.doom = Some(Doom { reason, seq: slot.acked_seq, kill_at: Some(Instant::now() + grace) });
         let signal = if grace.is_zero() { SIGKILL } else { SIGTERM };
         let id = slot.worker_id;
@@ -365,8 +387,17 @@ impl Core {
     }
 }
 
+fn crashed(end: End) -> FailureKind {
+    let status = end.exit_status();
+    FailureKind::Crashed { exit_code: status.code(), signal: status.signal(), core_dumped: status.core_dumped() }
+}
+
+/// Whether these are the last words of a program that got no memory: Rust's `handle_alloc_error`, C++'s `bad_alloc`.
+fn says_no_memory(stderr: &str) -> bool {
+    stderr.contains("memory allocation of ") && stderr.contains(" bytes failed") || stderr.contains("std::bad_alloc")
+}
+
 fn describe(end: End) -> String {
-    use std::os::unix::process::ExitStatusExt;
     let status = end.exit_status();
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit code {code}"),
