@@ -10,6 +10,8 @@ use crate::Limits;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Confinement {
     pub limits: Limits,
+    /// How long the encoding of one result may be.
+    pub max_result_bytes: u64,
 }
 
 impl Confinement {

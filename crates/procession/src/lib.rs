@@ -31,6 +31,7 @@ mod segment;
 mod shared;
 mod supervisor;
 pub mod sync;
+mod task_error;
 mod wire;
 mod worker;
 
@@ -53,6 +54,7 @@ pub use sync::{
     Barrier, BoundedSemaphore, BrokenBarrier, Condition, ConditionGuard, Event, Lock, LockGuard, LockResult, OwnerDied,
     Permit, RLock, RLockGuard, Semaphore,
 };
+pub use task_error::TaskError;
 pub use worker::worker_state;
 
 #[cfg(feature = "ctor")]

@@ -314,6 +314,8 @@ impl RecordKind {
 pub(crate) enum Fault {
     /// The function returned `Err`.
     Failed(String),
+    /// The function returned `Err`, and another try may help.
+    Passing(String),
     Panicked {
         message: String,
         location: String,
@@ -328,7 +330,7 @@ pub(crate) enum Fault {
 impl From<Fault> for FailureKind {
     fn from(fault: Fault) -> FailureKind {
         match fault {
-            Fault::Failed(message) => FailureKind::Failed { message },
+            Fault::Failed(message) | Fault::Passing(message) => FailureKind::Failed { message },
             Fault::Panicked { message, location, backtrace } => FailureKind::Panicked { message, location, backtrace },
             Fault::BadArgument(message) => FailureKind::BadArgument { message },
             Fault::BadResult(message) => FailureKind::BadResult { message },

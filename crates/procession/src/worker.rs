@@ -13,6 +13,7 @@ use procession_os::{Call, Channel, Notifier, Plain, Received, Segment, Shim, Wit
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::TaskError;
 use crate::confinement::Confinement;
 use crate::handle;
 use crate::lane::{Claim, Lane, PIECE, POOL_BELL, RESULTS, TASKS, WORKER_BELL};
@@ -62,6 +63,8 @@ pub(crate) struct Tasks {
     encoded: Vec<u8>,
     contexts: HashMap<u64, Context>,
     context: u64,
+    /// No result may have a longer encoding.
+    pub max_result_bytes: usize,
     /// What the initializer returned.
     state: Option<&'static (dyn Any + Send + Sync)>,
 }
@@ -85,6 +88,9 @@ struct Items {
     /// Number of the next item in its call.
     index: u64,
 }
+
+/// The text of a failure may be this long, in bytes, even if results may not.
+pub(crate) const MAX_FAULT: usize = 1 << 20;
 
 thread_local! {
     static STATE: Cell<Option<&'static (dyn Any + Send + Sync)>> = const { Cell::new(None) };
@@ -119,7 +125,15 @@ impl Tasks {
     pub fn new(link: Link) -> Tasks {
         let items =
             Items { payload: Vec::new(), handles: Vec::new(), is_single: false, at: 0, left: 0, seq: 0, index: 0 };
-        Tasks { link, items, encoded: Vec::new(), contexts: HashMap::new(), context: 0, state: None }
+        Tasks {
+            link,
+            items,
+            encoded: Vec::new(),
+            contexts: HashMap::new(),
+            context: 0,
+            max_result_bytes: usize::MAX,
+            state: None,
+        }
     }
 
     /// What the initializer returned.
@@ -157,7 +171,9 @@ impl Tasks {
                 return Ok(self.state.is_some());
             }
             FrameKind::Confine => {
-                if let Err(e) = Confinement::from_bytes(&payload).and_then(|confinement| confinement.apply()) {
+                let confinement = Confinement::from_bytes(&payload)?;
+                self.max_result_bytes = usize::try_from(confinement.max_result_bytes).unwrap_or(usize::MAX);
+                if let Err(e) = confinement.apply() {
                     self.publish_failure(RecordKind::NotReady, Fault::Failed(crate::error::describe(&e)));
                     return Ok(false);
                 }
@@ -229,6 +245,7 @@ impl Tasks {
                 while let Some(item) = self.begin() {
                     recycle(&mut encoded);
                     match f(self, item, &mut encoded) {
+                        Ok(()) if encoded.len() > self.max_result_bytes => self.publish_too_long(encoded.len()),
                         Ok(()) => self.link.publish(RecordKind::Done, &encoded, self.items.left == 0),
                         Err(fault) => self.publish_fault(fault),
                     }
@@ -243,6 +260,13 @@ impl Tasks {
     }
 
     #[cold]
+    fn publish_too_long(&mut self, len: usize) {
+        let max = self.max_result_bytes;
+        let message = format!("it has {len} bytes, more than the {max} of PoolBuilder::max_result");
+        self.publish_fault(Fault::BadResult(message));
+    }
+
+    #[cold]
     fn publish_fault(&mut self, fault: Fault) {
         self.publish_failure(RecordKind::Fault, fault);
     }
@@ -251,6 +275,11 @@ impl Tasks {
         let mut encoded = Vec::new();
         // Four strings at most; postcard cannot fail on them.
         let _ = wire::encode(fault, &mut encoded);
+        let len = encoded.len();
+        if len > self.max_result_bytes.max(MAX_FAULT) {
+            encoded.clear();
+            let _ = wire::encode(Fault::Failed(format!("its message has {len} bytes")), &mut encoded);
+        }
         self.link.publish(kind, &encoded, self.items.left == 0);
     }
 
@@ -288,19 +317,28 @@ impl<A: DeserializeOwned + 'static, R: Serialize + 'static> Shim<Plain<A, R>> fo
     }
 }
 
+/// The fault of a function that returned this error.
+fn returned<E: std::fmt::Display + 'static>(error: &E) -> Fault {
+    let message = format!("{error:#}");
+    match (error as &dyn Any).downcast_ref::<TaskError>() {
+        Some(error) if error.is_retryable() => Fault::Passing(message),
+        _ => Fault::Failed(message),
+    }
+}
+
 /// `fn(A) -> Result<R, E>` whose error is the task's failure.
 pub(crate) struct TryRun;
 impl<A, R, E> Shim<Plain<A, Result<R, E>>> for TryRun
 where
     A: DeserializeOwned + 'static,
     R: Serialize + 'static,
-    E: std::fmt::Display,
+    E: std::fmt::Display + 'static,
 {
     type Context = Tasks;
     fn run(function: Plain<A, Result<R, E>>, tasks: &mut Tasks) {
         tasks.run_each(|tasks, item, out| match (function.0)(tasks.argument(item)?) {
             Ok(result) => wire::encode(result, out).map_err(Fault::BadResult),
-            Err(error) => Err(Fault::Failed(format!("{error:#}"))),
+            Err(error) => Err(returned(&error)),
         });
     }
 }

@@ -192,7 +192,8 @@ fn no_group_is_left_behind() {
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
         entries.map(|e| e.file_name().to_string_lossy().into_owned()).collect()
     };
-    let Ok(pool) = Pool::builder().workers(3).limits(Limits::new().memory(CAP).memory_control(MemoryControl::Cgroup)).build()
+    let Ok(pool) =
+        Pool::builder().workers(3).limits(Limits::new().memory(CAP).memory_control(MemoryControl::Cgroup)).build()
     else {
         eprintln!("NOT COVERED: no control group can be made here");
         return;

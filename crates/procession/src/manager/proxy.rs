@@ -92,7 +92,7 @@ pub(super) fn gone(error: Error) -> Error {
 pub(super) fn refused(fault: Fault) -> Error {
     let kind = match &fault {
         Fault::BadArgument(_) | Fault::BadResult(_) => ErrorKind::BadArgument,
-        Fault::Failed(_) | Fault::Panicked { .. } => ErrorKind::Remote,
+        Fault::Failed(_) | Fault::Passing(_) | Fault::Panicked { .. } => ErrorKind::Remote,
     };
     Error::new(kind, format!("failed to call an object of a manager: {}", crate::FailureKind::from(fault)))
 }

@@ -206,6 +206,8 @@ pub(crate) struct Chunk {
     pub count: u32,
     /// How often these items have been begun before.
     pub attempts: u32,
+    /// Workers that have got the first item, have not begun it as they say, and have died or stood still.
+    pub unbegun: u8,
     /// The payload is one item without a length before it.
     pub is_single: bool,
     pub payload: Arc<Vec<u8>>,
@@ -228,6 +230,7 @@ impl Chunk {
         front.range.end = at;
         front.count = count;
         self.range.start = at;
+        self.unbegun = 0;
         self.first += count as usize;
         self.count -= count;
         front
@@ -264,6 +267,7 @@ mod tests {
             first: 10,
             count: items.len() as u32,
             attempts: 0,
+            unbegun: 0,
             is_single: false,
             payload: payload.into(),
             range,

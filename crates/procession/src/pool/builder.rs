@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::Pool;
 use super::batch::carried;
+use super::core::Gate;
 use super::settings::{Initializer, Settings};
 use crate::confinement::Confinement;
 use crate::worker::{Initialize, Tasks};
@@ -41,7 +42,9 @@ impl PoolBuilder {
             max_backoff: Duration::from_secs(5),
             max_items: None,
             max_bytes: 64 << 20,
+            max_result_bytes: 1 << 30,
             restart_intensity: None,
+            gate: Gate::default(),
             confinement: Confinement::default(),
             memory_guard: None,
             is_inline: false,
@@ -131,6 +134,14 @@ impl PoolBuilder {
         self
     }
 
+    /// How long the encoding of one result may be, in bytes. A longer one is
+    /// [`BadResult`](crate::FailureKind::BadResult), and a worker that sends one all the same is killed: what a worker has
+    /// the program allocate has a bound. Default: 1 GiB.
+    pub fn max_result(mut self, bytes: usize) -> Self {
+        self.settings.max_result_bytes = bytes;
+        self
+    }
+
     /// Gives the pool up if more than `count` workers die within `period` without having been told to. Default: no limit,
     /// but for workers that die before their first task.
     pub fn restart_intensity(mut self, count: u32, period: Duration) -> Self {
@@ -141,6 +152,28 @@ impl PoolBuilder {
     /// What each worker may use. Default: as much as the program. An inline pool has no limits.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.settings.confinement.limits = limits;
+        self
+    }
+
+    /// Starts a task only while so many bytes of memory are available on the machine. If less than half of it is, the task
+    /// that began last is ended and begun anew later, unless it is the only one. Default: starts at once. (`--memfree` of
+    /// parallel(1).)
+    pub fn memory_free(mut self, bytes: u64) -> Self {
+        self.settings.gate.memory_free_bytes = Some(bytes);
+        self
+    }
+
+    /// Starts a task only while fewer than `threads` threads run or want to, on the whole machine. Default: starts at
+    /// once. (`--load` of parallel(1).)
+    pub fn max_load(mut self, threads: f64) -> Self {
+        self.settings.gate.max_load = Some(threads);
+        self
+    }
+
+    /// Waits for so long after the start of each task before the next one starts. Default: starts at once. (`--delay` of
+    /// parallel(1).)
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.settings.gate.delay = Some(delay.min(ENDLESS));
         self
     }
 
@@ -159,6 +192,7 @@ impl PoolBuilder {
     pub fn build(mut self) -> Result<Pool, Error> {
         let cpus = || std::thread::available_parallelism().map_or(1, usize::from);
         self.settings.workers = self.workers.unwrap_or_else(cpus);
+        self.settings.confinement.max_result_bytes = self.settings.max_result_bytes as u64;
         if !self.settings.is_inline {
             let guard = self.settings.confinement.limits.choose_guard();
             self.settings.memory_guard =

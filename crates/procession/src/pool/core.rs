@@ -6,8 +6,11 @@
 
 mod clock;
 mod dispatch;
+mod gate;
 mod watch;
 mod workers;
+
+pub(crate) use self::gate::Gate;
 
 use std::collections::VecDeque;
 use std::io;
@@ -17,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use procession_os::{Notifier, Poller, Segment};
 
+use self::workers::may_retry;
 use super::batch::{Batch, Chunk, Event, Hook};
 use super::settings::Settings;
 use super::slot::{DoomReason, InFlight, Parsed, Phase, Slot};
@@ -91,6 +95,10 @@ pub(crate) struct Core {
     next_worker_id: u64,
     failed_starts: u32,
     deaths: VecDeque<Instant>,
+    /// When a task was started last, if some may have to wait for that.
+    started_at: Option<Instant>,
+    /// When one was ended last because memory was short.
+    put_back_at: Option<Instant>,
     /// What workers wrote to their standard error, to be passed on by the engine.
     pub stderr: Vec<u8>,
     /// Log events of workers, with the process id of each.
@@ -108,7 +116,7 @@ impl Core {
         poller.add(&*event, ON_EVENT)?;
         Ok(Core {
             slots: (0..if settings.is_inline { 0 } else { settings.workers })
-                .map(|_| Slot::new())
+                .map(|_| Slot::new(settings.max_result_bytes))
                 .collect::<io::Result<_>>()?,
             settings,
             pending: VecDeque::new(),
@@ -131,6 +139,8 @@ impl Core {
             next_worker_id: 1,
             failed_starts: 0,
             deaths: VecDeque::new(),
+            started_at: None,
+            put_back_at: None,
             stderr: Vec::new(),
             events: Vec::new(),
             effects: Vec::new(),
@@ -151,7 +161,7 @@ impl Core {
     }
 
     fn needs_clock(&self) -> bool {
-        self.settings.timeout.is_some() || self.needs_watch()
+        self.settings.timeout.is_some() || self.settings.gate.is_set() || self.needs_watch()
     }
 
     /// Collects results, gives out what waits, evens out what is left.
@@ -160,7 +170,9 @@ impl Core {
         let mut now = None;
         for at in 0..self.slots.len() {
             has_moved |= self.collect(at, &mut now);
-            self.slots[at].release_handles(self.settings.retries);
+            if self.settings.gate.memory_free_bytes.is_none() {
+                self.slots[at].release_handles(self.settings.retries);
+            }
         }
         if has_moved || !self.pending.is_empty() || self.slots.iter().any(Slot::is_sending) {
             let now = now.unwrap_or_else(Instant::now);
@@ -224,6 +236,15 @@ impl Core {
         let count = if let Parsed::Run { count, .. } = &parsed { *count } else { 1 };
         let is_last = front.done + count >= front.chunk.count;
         let bytes = if is_last { front.chunk.range.len() } else { 0 };
+        if let Parsed::Fault(payload) = &parsed
+            && let Ok(Fault::Passing(_)) = wire::decode::<Fault>(Bytes::Borrowed(payload))
+            && let Some(item) = slot.current_item()
+            && may_retry(&item, &self.settings)
+        {
+            slot.acknowledge(1, now);
+            self.bytes = (self.bytes + item.range.len()).saturating_sub(bytes);
+            return self.retry(item, now);
+        }
         let time = slot.acknowledge(count, now);
         let event = match parsed {
             Parsed::Run { records, .. } => Event::Run { first, count, attempts, records },

@@ -50,6 +50,7 @@ impl State {
     pub fn run(&self, shared: &Shared, chunk: Chunk) {
         let mut tasks = Tasks::new(Link::Kept(Vec::new()));
         tasks.set_state(self.0);
+        tasks.max_result_bytes = shared.settings.max_result_bytes;
         let context = chunk.batch.context.as_ref();
         let kind = if chunk.is_single { FrameKind::Single } else { FrameKind::Chunk };
         let frame = Frame {

@@ -192,6 +192,7 @@ impl Pool {
                     first: 0,
                     count: 1,
                     attempts: 0,
+                    unbegun: 0,
                     is_single: true,
                     payload,
                     range,

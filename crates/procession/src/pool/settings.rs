@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::batch::Carried;
+use super::core::Gate;
 use crate::confinement::Confinement;
 use crate::{MemoryGuard, StartMethod};
 
@@ -21,7 +22,9 @@ pub(crate) struct Settings {
     pub max_backoff: Duration,
     pub max_items: Option<usize>,
     pub max_bytes: usize,
+    pub max_result_bytes: usize,
     pub restart_intensity: Option<(u32, Duration)>,
+    pub gate: Gate,
     pub confinement: Confinement,
     /// What keeps the limit on memory, if there is one.
     pub memory_guard: Option<MemoryGuard>,

@@ -13,6 +13,7 @@ use super::batch::{Carried, Chunk};
 use crate::lane::{Lane, PIECE, RESULTS, TASKS, WORKER_BELL};
 use crate::ring::{Consumer, Corrupt, Producer};
 use crate::wire::{self, FRAME_HEADER, Frame, FrameKind, RecordKind};
+use crate::worker::MAX_FAULT;
 
 /// Results from this size on get memory of their own.
 const LARGE: usize = 64 * 1024;
@@ -22,6 +23,8 @@ const STDERR_TAIL: usize = 4096;
 pub(crate) struct Slot {
     pub lane: Lane,
     pub lane_fd: OwnedFd,
+    /// No record is longer.
+    max_record_bytes: usize,
     /// By which the handles of arguments go to the worker.
     pub channel: Option<Channel>,
     tasks: Producer,
@@ -100,6 +103,8 @@ pub(crate) enum DoomReason {
     OverCpu(Duration),
     /// It used more memory than it may, as the pool saw.
     OverMemory,
+    /// The machine is short of memory: its task is begun anew later.
+    PutBack,
     Cancelled(String),
     /// It broke the protocol.
     Corrupt,
@@ -149,11 +154,12 @@ pub(crate) enum Parsed {
 }
 
 impl Slot {
-    pub fn new() -> io::Result<Slot> {
+    pub fn new(max_result_bytes: usize) -> io::Result<Slot> {
         let (memory, lane_fd) = Segment::create("procession-lane", Lane::BYTES)?;
         Ok(Slot {
             lane: Lane { memory },
             lane_fd,
+            max_record_bytes: max_result_bytes.max(MAX_FAULT),
             channel: None,
             tasks: Producer::new(TASKS),
             results: Consumer::new(RESULTS),
@@ -434,9 +440,12 @@ impl Slot {
             if !is_complete && len < LARGE {
                 break;
             }
-            // The record gets memory of its own: from a hostile worker no more at once than this.
+            if len > self.max_record_bytes {
+                return Err(Corrupt);
+            }
+            // The record gets memory of its own.
             let mut payload = Vec::new();
-            payload.try_reserve(len.min(1 << 30)).map_err(|_| Corrupt)?;
+            payload.try_reserve(len).map_err(|_| Corrupt)?;
             if len >= 4 << 20 {
                 procession_os::advise_huge_pages(&mut payload);
             }
@@ -455,6 +464,14 @@ impl Slot {
             self.incoming.bytes.drain(..at).collect()
         };
         Ok(Some(Parsed::Run { count, records }))
+    }
+
+    /// The item that is answered next, as a chunk of its own.
+    pub fn current_item(&self) -> Option<Chunk> {
+        let front = self.queue.front()?;
+        let mut rest = front.chunk.clone();
+        rest.split_front(front.done);
+        Some(rest.split_front(1))
     }
 
     /// `count` items of the oldest chunk are answered. Returns how long they took together, as seen from here.

@@ -215,7 +215,17 @@ where
         if count > 0 {
             let range = 0..payload.len();
             let batch = Arc::clone(&self.batch);
-            self.shared.submit(Chunk { batch, first, count, attempts: 0, is_single, payload, range, handles });
+            self.shared.submit(Chunk {
+                batch,
+                first,
+                count,
+                attempts: 0,
+                unbegun: 0,
+                is_single,
+                payload,
+                range,
+                handles,
+            });
         }
     }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use procession::{ErrorKind, FailureKind};
+use procession::{ErrorKind, FailureKind, TaskError};
 
 use crate::support::{Gate, Kind, arrive, own_pid, raise, square};
 
@@ -224,4 +224,32 @@ pub fn a_panic_may_carry_another(kind: Kind) {
             }
         }
     }
+}
+
+/// Task: fails until it has left so many notes.
+fn fails_at_first((gate, n, is_retryable): (PathBuf, usize, bool)) -> Result<usize, TaskError> {
+    let tries = (0..).find(|t| !gate.join(format!("at-{n}-{t}")).exists()).unwrap_or(0);
+    arrive(&gate, &format!("{n}-{tries}"));
+    match (tries, is_retryable) {
+        (2.., _) => Ok(n),
+        (_, true) => Err(TaskError::retryable("not yet")),
+        (_, false) => Err(TaskError::new("never")),
+    }
+}
+
+pub fn an_error_that_may_pass_is_tried_again(kind: Kind) {
+    let gate = Gate::new();
+    let pool = kind.builder().retries(2).backoff(Duration::ZERO, Duration::ZERO).build().unwrap();
+    let tasks = (0..20).map(|n| (gate.path(), n, n != 7));
+    let error = pool.try_map(fails_at_first, tasks).unwrap_err();
+    let failure = error.failure().unwrap();
+    assert_eq!((failure.index(), failure.attempts(), failure.to_string()), (7, 1, "never".to_string()));
+    let stats = pool.stats();
+    assert_eq!((stats.done, stats.failed, stats.retried, stats.crashed), (19, 1, 38, 0));
+    // Tries end.
+    let gate = Gate::new();
+    let pool = kind.builder().retries(1).backoff(Duration::ZERO, Duration::ZERO).build().unwrap();
+    let error = pool.chunk_size(4).try_map(fails_at_first, (0..4).map(|n| (gate.path(), n, true))).unwrap_err();
+    assert_eq!((error.failure().unwrap().attempts(), error.failure().unwrap().to_string()), (2, "not yet".to_string()));
+    assert_eq!((pool.stats().failed, pool.stats().outstanding), (4, 0));
 }

@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
-use crate::support::{Kind, square};
+use crate::support::{Kind, raise, square};
 
 /// The head of the results' ring, the tail of the tasks' ring, and the mode of the pool's bell.
 const RESULTS_HEAD: u64 = 448;
@@ -66,4 +66,62 @@ pub fn a_worker_breaks_its_ring_before_a_context_comes(kind: Kind) {
         let lengths = pool.map_with(&context, |c: &String, n: u64| c.len() as u64 + n, 0..3);
         assert!(lengths.is_ok_and(|lengths| lengths == [1_000_000, 1_000_001, 1_000_002]));
     }
+}
+
+/// The claim word: zero says that nothing has begun.
+const CLAIMS: u64 = 128;
+
+/// Task: number 3 takes back that it has begun, and then spins or dies.
+fn hides((n, dies): (u64, bool)) -> u64 {
+    if n != 3 {
+        return n;
+    }
+    scribble("procession-lane", CLAIMS, &[0; 8]);
+    if dies {
+        raise(9);
+    }
+    loop {
+        std::hint::spin_loop();
+    }
+}
+
+fn one_hides(kind: Kind, dies: bool) {
+    let limit = Duration::from_millis(200);
+    let pool = kind.builder().timeout(limit).grace(Duration::ZERO).build().unwrap();
+    for outcome in pool.imap(hides, (0..50).map(|n| (n, dies))).unwrap() {
+        match outcome.result {
+            Ok(n) => assert_eq!(n, outcome.index as u64),
+            Err(failure) => {
+                assert!(outcome.index == 3 && failure.is_timeout() != dies && failure.is_crash() == dies, "{failure}")
+            }
+        }
+    }
+    assert_eq!(pool.stats().done, 49);
+}
+
+pub fn a_task_that_hides_that_it_runs_is_not_begun_for_ever(kind: Kind) {
+    one_hides(kind, false);
+}
+
+pub fn a_task_that_hides_that_it_ran_does_not_kill_workers_for_ever(kind: Kind) {
+    one_hides(kind, true);
+}
+
+/// Where results lie, and how many bytes of them there have been.
+const RESULTS_DATA: u64 = 4096 + 256 * 1024;
+
+/// Task: announces a result of 2^50 bytes.
+fn announces(_: ()) {
+    // A varint of 4 * 2^50, and a ring that has so much more in it.
+    scribble("procession-lane", RESULTS_DATA, &[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x08]);
+    scribble("procession-lane", RESULTS_HEAD, &8u64.to_le_bytes());
+    loop {
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
+pub fn a_worker_announces_more_than_it_may(kind: Kind) {
+    let pool = kind.builder().max_result(1 << 20).build().unwrap();
+    assert!(pool.apply(announces, ()).unwrap_err().failure().unwrap().is_crash());
+    assert_eq!(pool.map(square, 0..100).unwrap().len(), 100);
 }

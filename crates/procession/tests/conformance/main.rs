@@ -9,6 +9,7 @@ mod support;
 mod calls;
 mod carried;
 mod failures;
+mod gate;
 mod handles;
 mod hostile;
 mod lazy;
@@ -84,6 +85,7 @@ suite! {
         payloads::results_that_cannot_travel
         payloads::contexts_that_cannot_travel
         payloads::a_result_that_panics_on_its_way
+        payloads::a_result_may_be_too_long
         payloads::an_outcome_that_panics_when_it_is_read_is_one_of_many
         failures::a_panic_tells_what_and_where
         failures::errors_keep_their_text
@@ -111,6 +113,13 @@ suite! {
         failures::every_way_to_end_a_worker_costs_one_task
         failures::a_crash_in_a_chunk_costs_one_item
         failures::a_crash_is_tried_again
+        failures::an_error_that_may_pass_is_tried_again
+        gate::tasks_start_apart
+        gate::tasks_wait_for_memory
+        gate::tasks_wait_for_the_load
+        hostile::a_task_that_hides_that_it_runs_is_not_begun_for_ever
+        hostile::a_task_that_hides_that_it_ran_does_not_kill_workers_for_ever
+        hostile::a_worker_announces_more_than_it_may
         failures::tries_are_counted
         failures::standard_error_is_kept_for_the_failure
         failures::too_many_deaths_break_the_pool

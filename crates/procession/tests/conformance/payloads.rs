@@ -262,3 +262,16 @@ pub fn an_outcome_that_panics_when_it_is_read_is_one_of_many(kind: Kind) {
         assert_eq!(seen, [0, 1, 2, 300, 4, 5, 6, 7, 8, 9]);
     }
 }
+
+pub fn a_result_may_be_too_long(kind: Kind) {
+    let pool = kind.builder().max_result(2000).build().unwrap();
+    let outcomes: Vec<_> = pool.imap(|n: usize| vec![7u8; n], [1, 1999, 3000, 1_000_000, 5]).unwrap().collect();
+    let lengths: Vec<_> = outcomes.iter().map(|o| o.result.as_ref().ok().map(Vec::len)).collect();
+    assert_eq!(lengths, [Some(1), Some(1999), None, None, Some(5)]);
+    let failure = outcomes[3].failure().unwrap();
+    assert!(matches!(failure.kind(), FailureKind::BadResult { .. }), "{failure}");
+    assert!(failure.to_string().contains("1000000 bytes, more than the 2000 of PoolBuilder::max_result"), "{failure}");
+    // What a panic says may be longer.
+    let error = pool.apply(|n: usize| assert!(n == 0, "{}", "x".repeat(n)), 10_000).unwrap_err();
+    assert!(error.failure().unwrap().is_panic());
+}

@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use super::workers::suspect;
 use super::{Core, SIGKILL, TAKE_OVER, TICK};
 use crate::pool::batch::Chunk;
 use crate::pool::slot::{Doom, DoomReason, Phase};
 use crate::supervisor::Lease;
+use crate::{Clock, FailureKind};
 
 /// How long a worker may keep an item waiting, at least, before it counts as standing still: a busy machine has it wait,
 /// too.
@@ -42,6 +44,12 @@ impl Core {
         }
         if self.outstanding > 0
             && let Some(when) = self.watch(now)
+        {
+            at_latest(when);
+        }
+        if self.outstanding > 0
+            && self.settings.gate.is_set()
+            && let Some(when) = self.watch_gate(now)
         {
             at_latest(when);
         }
@@ -102,7 +110,7 @@ impl Core {
         let had_begun = begun > slot.acked_seq;
         // If it is revoked then what it had not begun was taken back before.
         if !is_revoked {
-            let back = slot.revoke();
+            let mut back = slot.revoke();
             if !had_begun && !slot.queue.is_empty() {
                 // It has begun in this very moment.
                 slot.progress_at = now;
@@ -112,7 +120,11 @@ impl Core {
                 }
                 return;
             }
+            let suspect = if had_begun { None } else { suspect(&mut back) };
             self.put_back(at, back);
+            if let Some(suspect) = suspect {
+                self.fail_or_retry(at, suspect, FailureKind::TimedOut { limit, clock: Clock::Wall }, None, now);
+            }
         }
         self.doom(at, DoomReason::TimedOut(limit));
         if let (false, Some(doom)) = (had_begun, &mut self.slots[at].doom) {

@@ -30,6 +30,10 @@ impl Core {
                 }
                 continue;
             }
+            let is_gated = self.settings.gate.is_set();
+            if is_gated && self.is_held_back(now) {
+                break;
+            }
             let Some(at) = self.best_slot(chunk) else { break };
             match self.slots[at].prepare(chunk) {
                 Ok(true) => {}
@@ -41,12 +45,14 @@ impl Core {
                 }
             }
             let Some(mut chunk) = self.pending.pop_front() else { break };
-            if let Some(max) = self.settings.max_tasks_per_worker {
-                let left = max.saturating_sub(self.slots[at].given).max(1);
-                if u64::from(chunk.count) > left {
-                    let front = chunk.split_front(left as u32);
-                    self.pending.push_front(std::mem::replace(&mut chunk, front));
-                }
+            let until_recycled = self.settings.max_tasks_per_worker.map(|max| max.saturating_sub(self.slots[at].given));
+            let most = if is_gated { Some(1) } else { until_recycled.map(|left| left.max(1)) };
+            if let Some(most) = most.filter(|&most| u64::from(chunk.count) > most) {
+                let front = chunk.split_front(most as u32);
+                self.pending.push_front(std::mem::replace(&mut chunk, front));
+            }
+            if is_gated {
+                self.started_at = Some(now);
             }
             if self.slots[at].give(chunk, now).is_err() {
                 self.doom(at, DoomReason::Corrupt);
@@ -66,8 +72,10 @@ impl Core {
     pub(super) fn best_slot(&self, chunk: &Chunk) -> Option<usize> {
         let (time, mut best) = (chunk.time(), None);
         for (at, slot) in self.slots.iter().enumerate() {
-            // Handles wait behind nothing: who listens at the other end would hear of it late when they are closed.
-            let has_to_wait = chunk.handles.is_some() && (slot.phase != Phase::Running || !slot.queue.is_empty());
+            // Handles wait behind nothing: who listens at the other end would hear of it late when they are closed. Nor
+            // does what is started at a time of its own.
+            let is_alone = slot.phase == Phase::Running && slot.queue.is_empty();
+            let has_to_wait = (chunk.handles.is_some() || self.settings.gate.is_set()) && !is_alone;
             if has_to_wait || !self.has_room(slot, time) {
                 continue;
             }
@@ -213,7 +221,7 @@ impl Core {
 
     /// Puts what was taken back from a slot in front of what waits.
     pub(super) fn put_back(&mut self, at: usize, chunks: Vec<Chunk>) {
-        for chunk in chunks.into_iter().rev() {
+        for chunk in chunks.into_iter().rev().filter(|chunk| chunk.count > 0) {
             self.pending.push_front(chunk);
         }
         self.settle(at);

@@ -11,6 +11,7 @@ use procession_os::{Channel, Received};
 use super::{Core, ON_LEASE, ON_SOCKET, SIGKILL, Stage, TICK};
 use crate::outcome::Details;
 use crate::pool::batch::{Chunk, Event};
+use crate::pool::settings::Settings;
 use crate::pool::slot::{Doom, DoomReason, Phase, Slot};
 use crate::ring::Corrupt;
 use crate::supervisor::{self, End, Lease, Notice, Request, Role};
@@ -23,6 +24,8 @@ const SIGTERM: i32 = 15;
 const MAX_FAILED_STARTS: u32 = 5;
 /// How long to wait before another try to start a worker for which the system had no room, while there are others.
 const LACK_PAUSE: Duration = Duration::from_secs(1);
+/// Workers that may end or stand still before the same item, one after the other, without having begun it.
+const MAX_UNBEGUN: u8 = 10;
 /// Workers that may be asked for at once.
 const MAX_ASKED: usize = 32;
 
@@ -154,7 +157,7 @@ impl Core {
                 None => {
                     let begun = self.slots[at].lane.revoke();
                     self.collect(at, &mut None);
-                    if let (Ok(fresh), old) = (Slot::new(), &mut self.slots[at]) {
+                    if let (Ok(fresh), old) = (Slot::new(self.settings.max_result_bytes), &mut self.slots[at]) {
                         (old.lane, old.lane_fd) = (fresh.lane, fresh.lane_fd);
                         old.lane.resume(begun);
                     }
@@ -189,17 +192,29 @@ impl Core {
         let was_told = slot.doom.as_ref().is_some_and(|doom| !matches!(doom.reason, DoomReason::Corrupt))
             || slot.phase == Phase::Stopping && slot.queue.is_empty();
         let begun = slot.lane.claimed().0.clamp(slot.acked_seq, slot.acked_seq + 1);
-        let back = slot.withdraw(begun);
-        let is_meant = slot.doom.as_ref().is_none_or(|doom| doom.seq == slot.acked_seq);
+        let mut back = slot.withdraw(begun);
+        let is_meant = slot
+            .doom
+            .as_ref()
+            .is_none_or(|doom| doom.seq == slot.acked_seq && !matches!(doom.reason, DoomReason::PutBack));
         // What is left in the queue is the one item that ran.
         let running = slot.queue.pop_front().map(|mut f| {
             slot.bytes_done += f.chunk.split_front(f.done).range.len();
             f.chunk
         });
-        self.put_back(at, back);
+        let is_standstill = self.slots[at].doom.as_ref().is_some_and(|doom| doom.seq == u64::MAX);
+        if running.is_none() && (is_standstill || self.slots[at].is_own_end()) {
+            let suspect = suspect(&mut back);
+            self.put_back(at, back);
+            if let Some(suspect) = suspect {
+                self.lost_task(at, suspect, end, now);
+            }
+        } else {
+            self.put_back(at, back);
+        }
         match running {
             Some(chunk) if is_meant => self.lost_task(at, chunk, end, now),
-            // It began in the moment in which its worker was killed for the task before.
+            // It is begun anew later, or it began in the moment in which its worker was killed for the task before.
             Some(chunk) => self.pending.push_front(chunk),
             None => {}
         }
@@ -227,7 +242,7 @@ impl Core {
     }
 
     /// A worker ended in the middle of a task.
-    pub(super) fn lost_task(&mut self, at: usize, mut chunk: Chunk, end: End, now: Instant) {
+    pub(super) fn lost_task(&mut self, at: usize, chunk: Chunk, end: End, now: Instant) {
         let slot = &self.slots[at];
         let kind = match slot.doom.as_ref().map(|d| &d.reason) {
             Some(&DoomReason::TimedOut(limit)) => FailureKind::TimedOut { limit, clock: Clock::Wall },
@@ -235,25 +250,45 @@ impl Core {
             Some(DoomReason::Cancelled(reason)) => FailureKind::Cancelled { reason: reason.clone() },
             _ => self.over_memory(slot, end).unwrap_or_else(|| crashed(end)),
         };
-        chunk.attempts += 1;
-        let may_retry = chunk.attempts <= self.settings.retries && !chunk.batch.is_cancelled();
-        if may_retry && !matches!(kind, FailureKind::Cancelled { .. }) {
-            self.counts.retried += 1;
-            let wait = self.settings.backoff.saturating_mul(1 << (chunk.attempts - 1).min(16));
-            self.delayed.push((now + wait.min(self.settings.max_backoff), chunk));
-            return;
+        let peak_rss_bytes = Some(end.peak_rss_bytes).filter(|&b| b > 0);
+        self.fail_or_retry(at, chunk, kind, peak_rss_bytes, now);
+    }
+
+    /// An attempt at the one item of a chunk has failed for a reason that may pass.
+    pub(super) fn fail_or_retry(
+        &mut self,
+        at: usize,
+        mut chunk: Chunk,
+        kind: FailureKind,
+        peak_rss_bytes: Option<u64>,
+        now: Instant,
+    ) {
+        if !matches!(kind, FailureKind::Cancelled { .. }) && may_retry(&chunk, &self.settings) {
+            return self.retry(chunk, now);
         }
+        chunk.attempts += 1;
+        let slot = &self.slots[at];
         let failure = Failure::new(Details {
             kind,
             index: chunk.first,
             attempts: chunk.attempts,
             worker_pid: Some(slot.pid()).filter(|&pid| pid > 0),
             elapsed: now.saturating_duration_since(slot.progress_at),
-            peak_rss_bytes: Some(end.peak_rss_bytes).filter(|&b| b > 0),
+            peak_rss_bytes,
             stderr_tail: slot.stderr_text(),
         });
         self.bytes = self.bytes.saturating_sub(chunk.range.len());
         self.deliver(&chunk.batch, Event::Failed(failure), 1);
+    }
+
+    /// Begins the one item of a chunk anew after a while.
+    pub(super) fn retry(&mut self, mut chunk: Chunk, now: Instant) {
+        let wait = self.settings.backoff.saturating_mul(1 << chunk.attempts.min(16));
+        chunk.attempts += 1;
+        self.counts.retried += 1;
+        self.delayed.push((now + wait.min(self.settings.max_backoff), chunk));
+        // The engine looks at the clock.
+        self.event.raise();
     }
 
     /// What became of a worker's task, if it was that it used too much memory.
@@ -385,6 +420,23 @@ impl Core {
             }
         }
     }
+}
+
+/// Whether there is another try for the one item of a chunk.
+pub(super) fn may_retry(chunk: &Chunk, settings: &Settings) -> bool {
+    chunk.attempts < settings.retries && !chunk.batch.is_cancelled()
+}
+
+/// The item that a worker must have begun, though it says that it has not: so many in a row have died or stood still with
+/// it before them. Without this a task that writes into its lane could be begun for ever.
+pub(super) fn suspect(back: &mut [Chunk]) -> Option<Chunk> {
+    let first = back.first_mut()?;
+    first.unbegun += 1;
+    if first.unbegun <= MAX_UNBEGUN || first.count == 0 {
+        return None;
+    }
+    first.unbegun = 0;
+    Some(first.split_front(1))
 }
 
 fn crashed(end: End) -> FailureKind {
