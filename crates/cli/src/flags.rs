@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use procession::Limits;
 use procession_jobs::hash::HashArgs;
 use procession_jobs::logs::LogsArgs;
 
@@ -63,9 +64,29 @@ pub struct CommonArgs {
     #[arg(long, value_name = "DUR", value_parser = parse_duration, allow_negative_numbers = true)]
     pub timeout: Option<Duration>,
 
-    /// Try a task again, up to N times, if its worker crashed or it ran out of time
+    /// Try a task again, up to N times, if its worker crashed, or it ran out of time or memory
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     pub retries: u32,
+
+    /// Kill a task whose worker uses more memory than SIZE (500M, 2G)
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, allow_negative_numbers = true)]
+    pub memory_limit: Option<u64>,
+
+    /// Kill a task that uses more CPU time than DUR
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, allow_negative_numbers = true)]
+    pub cpu_limit: Option<Duration>,
+
+    /// Start a task only while SIZE of memory is available; below half of it the youngest task waits, too
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, allow_negative_numbers = true)]
+    pub memfree: Option<u64>,
+
+    /// Start a task only while fewer than N threads run on the machine (or N% of its CPUs)
+    #[arg(long, value_name = "N", value_parser = parse_load, allow_negative_numbers = true)]
+    pub load: Option<f64>,
+
+    /// Wait for DUR after the start of each task
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, allow_negative_numbers = true)]
+    pub delay: Option<Duration>,
 
     /// Stop at the first failed task, and plan no others [default: do all others]
     #[arg(long)]
@@ -102,6 +123,20 @@ pub struct CommonArgs {
     /// Form of messages on standard error
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text, help_heading = "Output")]
     pub log_format: LogFormat,
+}
+
+impl CommonArgs {
+    /// What each worker may use.
+    pub fn limits(&self) -> Limits {
+        let mut limits = Limits::new();
+        if let Some(bytes) = self.memory_limit {
+            limits = limits.memory(bytes);
+        }
+        if let Some(time) = self.cpu_limit {
+            limits = limits.cpu_time(time);
+        }
+        limits
+    }
 }
 
 /// More is a slip of the finger.
@@ -162,6 +197,32 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A number of bytes: 4096, 500M, 2GiB. Units are powers of 1024.
+fn parse_size(text: &str) -> Result<u64, String> {
+    let wrong = || "must be a number with a unit: 64K, 500M, 2G, 1T".to_string();
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let number: f64 = text[..digits].parse().map_err(|_| wrong())?;
+    let unit = text[digits..].to_ascii_lowercase();
+    let unit = unit.strip_suffix("ib").or(unit.strip_suffix('b')).unwrap_or(&unit);
+    let shift = ["", "k", "m", "g", "t", "p"].iter().position(|name| *name == unit).ok_or_else(wrong)?;
+    let bytes = number * (1u64 << (10 * shift)) as f64;
+    if (1.0..=(1u64 << 60) as f64).contains(&bytes) {
+        Ok(bytes as u64)
+    } else {
+        Err("must be at least a byte, and less than an exbibyte".to_string())
+    }
+}
+
+/// A number of threads, or a share of the CPUs.
+fn parse_load(text: &str) -> Result<f64, String> {
+    let wrong = || "must be a number, or a share of the CPUs: 4, 80%".to_string();
+    let (number, is_share) = text.strip_suffix('%').map_or((text, false), |number| (number, true));
+    let number: f64 = number.parse().map_err(|_| wrong())?;
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from) as f64;
+    let threads = if is_share { number / 100.0 * cpus } else { number };
+    if threads > 0.0 && threads < 1e6 { Ok(threads) } else { Err(wrong()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,6 +240,25 @@ mod tests {
         assert_eq!(parse_duration("7"), Ok(Duration::from_secs(7)));
         for bad in ["", "s", "-1s", "0s", "5 parsecs", "1..2s", "1e400h", "99999999999999999999h"] {
             assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        for (text, bytes) in [("4096", 4096), ("1K", 1024), ("1.5M", 3 << 19), ("2GiB", 2 << 30), ("3gb", 3 << 30)] {
+            assert_eq!(parse_size(text), Ok(bytes), "{text}");
+        }
+        for bad in ["", "M", "-1M", "0", "1Q", "1e3", "nan", "9999999P", "1..2K", "1 M"] {
+            assert!(parse_size(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_load_is_a_number_or_a_share() {
+        assert_eq!(parse_load("2.5"), Ok(2.5));
+        assert!(parse_load("50%").unwrap() > 0.0 && parse_load("100%").unwrap() == 2.0 * parse_load("50%").unwrap());
+        for bad in ["", "%", "-1", "0", "inf", "nan", "many", "5%%"] {
+            assert!(parse_load(bad).is_err(), "{bad}");
         }
     }
 

@@ -73,7 +73,16 @@ fn run<J: Job>(job: Result<J, PlanError>, common: &CommonArgs, workers: usize) -
         log.error(&format!("failed to watch for signals: {error}"));
     }
     let mut progress = Progress::new(common.progress, &log);
-    let options = Options { workers, timeout: common.timeout, retries: common.retries, fail_fast: common.fail_fast };
+    let options = Options {
+        workers,
+        timeout: common.timeout,
+        retries: common.retries,
+        fail_fast: common.fail_fast,
+        limits: common.limits(),
+        memory_free_bytes: common.memfree,
+        max_load: common.load,
+        delay: common.delay,
+    };
     let finished = procession_jobs::run(job, &options, &interrupt, &mut progress);
     progress.finish();
     match finished {

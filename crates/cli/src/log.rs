@@ -61,6 +61,7 @@ impl Log {
             (summary.failed, "failed"),
             (summary.timed_out, "timed out"),
             (summary.crashed, "crashed"),
+            (summary.over_memory, "over memory"),
             (summary.cancelled, "cancelled"),
             (summary.retried, "retried"),
         ];

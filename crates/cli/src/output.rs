@@ -135,8 +135,7 @@ pub fn write_json(out: &mut dyn Write, summary: &Summary, report: &dyn Report) -
         "failed": summary.failed,
         "timed_out": summary.timed_out,
         "crashed": summary.crashed,
-        // No job has a memory limit yet.
-        "over_memory": 0,
+        "over_memory": summary.over_memory,
         "cancelled": summary.cancelled,
         "retried": summary.retried,
         "elapsed_s": summary.elapsed.as_secs_f64(),

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use procession::{Failure, FailureKind, Pool};
+use procession::{Failure, FailureKind, Limits, Pool};
 
 use crate::{Item, Job, PlanError, Planned, Report, TaskError};
 
@@ -16,7 +16,7 @@ use crate::{Item, Job, PlanError, Planned, Report, TaskError};
 const START_TIME: Duration = Duration::from_millis(2);
 
 /// What every job lets its user decide.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Worker processes.
     pub workers: usize,
@@ -26,6 +26,14 @@ pub struct Options {
     pub retries: u32,
     /// Whether the first failed task ends the job.
     pub fail_fast: bool,
+    /// What each worker may use.
+    pub limits: Limits,
+    /// Tasks start only while so much memory is available, in bytes.
+    pub memory_free_bytes: Option<u64>,
+    /// Tasks start only while fewer threads run on the machine.
+    pub max_load: Option<f64>,
+    /// Tasks start so long after one another.
+    pub delay: Option<Duration>,
 }
 
 /// Who is told of what happens while a job runs.
@@ -63,6 +71,8 @@ pub struct Summary {
     pub timed_out: u64,
     /// Tasks whose worker died.
     pub crashed: u64,
+    /// Tasks that used more memory than they may.
+    pub over_memory: u64,
     /// Tasks that were given up before their end.
     pub cancelled: u64,
     /// Attempts beyond the first.
@@ -107,6 +117,8 @@ pub enum FailedKind {
     TimedOut,
     /// Its worker died.
     Crashed,
+    /// It used more memory than it may.
+    OverMemory,
     /// It was given up before its end.
     Cancelled,
 }
@@ -118,6 +130,7 @@ impl FailedKind {
             FailedKind::Failed => "failed",
             FailedKind::TimedOut => "timed_out",
             FailedKind::Crashed => "crashed",
+            FailedKind::OverMemory => "over_memory",
             FailedKind::Cancelled => "cancelled",
         }
     }
@@ -283,8 +296,18 @@ fn look_ahead<T: 'static>(mut tasks: Box<dyn Iterator<Item = Planned<T>>>) -> Bo
 
 fn build_pool(name: &str, options: &Options) -> Result<Pool, procession::Error> {
     let mut builder = Pool::builder().name(name).workers(options.workers).retries(options.retries);
+    builder = builder.limits(options.limits.clone());
     if let Some(timeout) = options.timeout {
         builder = builder.timeout(timeout);
+    }
+    if let Some(bytes) = options.memory_free_bytes {
+        builder = builder.memory_free(bytes);
+    }
+    if let Some(threads) = options.max_load {
+        builder = builder.max_load(threads);
+    }
+    if let Some(delay) = options.delay {
+        builder = builder.delay(delay);
     }
     builder.build()
 }
@@ -311,6 +334,7 @@ fn of_pool(item: &Item, failure: &Failure, interrupt: &Interrupt) -> (FailedKind
         FailureKind::Cancelled { reason } => return cancelled(item, reason),
         FailureKind::TimedOut { .. } => FailedKind::TimedOut,
         FailureKind::Crashed { .. } => FailedKind::Crashed,
+        FailureKind::OverMemory { .. } => FailedKind::OverMemory,
         _ => FailedKind::Failed,
     };
     (kind, TaskError::new(format_args!("failed to process `{}`: {failure}", item.path.display())))
@@ -400,6 +424,7 @@ impl<'a> Ledger<'a> {
             FailedKind::Failed => &mut self.summary.failed,
             FailedKind::TimedOut => &mut self.summary.timed_out,
             FailedKind::Crashed => &mut self.summary.crashed,
+            FailedKind::OverMemory => &mut self.summary.over_memory,
             FailedKind::Cancelled => &mut self.summary.cancelled,
         };
         *count += 1;

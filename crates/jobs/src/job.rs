@@ -93,23 +93,41 @@ pub struct Access {
 
 /// Why a task failed: the action, the thing and the cause, as one line ("failed to read `a.log`: permission denied").
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TaskError(String);
+pub struct TaskError {
+    message: String,
+    is_retryable: bool,
+}
 
 impl TaskError {
     /// An error from words of its own.
     pub fn new(message: impl fmt::Display) -> TaskError {
-        TaskError(message.to_string())
+        TaskError { message: message.to_string(), is_retryable: false }
+    }
+
+    /// The same, of something that may pass: with `--retries` the task is tried again.
+    #[must_use]
+    pub fn retryable(self) -> TaskError {
+        TaskError { is_retryable: true, ..self }
     }
 
     /// "failed to {action} `{path}`: {cause}".
     pub fn io(action: &str, path: &Path, cause: &io::Error) -> TaskError {
-        TaskError(format!("failed to {action} `{}`: {}", path.display(), describe(cause)))
+        TaskError::new(format_args!("failed to {action} `{}`: {}", path.display(), describe(cause)))
+    }
+}
+
+impl From<TaskError> for procession::TaskError {
+    fn from(error: TaskError) -> procession::TaskError {
+        match error.is_retryable {
+            true => procession::TaskError::retryable(error.message),
+            false => procession::TaskError::new(error.message),
+        }
     }
 }
 
 impl fmt::Display for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.message)
     }
 }
 

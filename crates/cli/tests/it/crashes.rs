@@ -28,6 +28,44 @@ fn a_task_that_runs_too_long_is_killed_and_the_others_are_done() {
 }
 
 #[test]
+fn a_task_that_takes_too_much_memory_is_ended_and_the_others_are_done() {
+    let lab = Lab::new();
+    // One line, which has to be held as a whole.
+    lab.file("long", vec![b'x'; 96 << 20]);
+    lab.file("a", "a\nb\n");
+    let run = lab.run(["logs", "-e", "b$", "--memory-limit", "32M", "--format", "json", "long", "a"]).expect(1);
+    let report = run.json();
+    let counts = (&report["over_memory"], &report["crashed"], &report["failed"]);
+    assert!(report["over_memory"].as_u64() > Some(0) && counts.1 == 0 && counts.2 == 0, "{counts:?}");
+    assert_eq!(report["result"]["lines"], 2);
+    assert_eq!(report["failures"][0]["kind"], "over_memory");
+    assert!(run.messages()[0].contains("failed to process `long`: used more memory than 32.0 MiB"), "{}", run.err);
+}
+
+#[test]
+fn a_task_that_takes_too_much_cpu_time_is_ended() {
+    let lab = Lab::new();
+    lab.endless("endless");
+    let run = lab.run(["hash", "--cpu-limit", "200ms", "--format", "json", "endless"]).expect(1);
+    assert_eq!(run.json()["timed_out"], 1);
+    assert!(run.messages()[0].ends_with("used more than 200ms of CPU time and was killed"), "{}", run.err);
+}
+
+#[test]
+fn tasks_are_held_back() {
+    let lab = Lab::new();
+    for number in 0..4 {
+        lab.file(format!("d/{number}"), "x");
+    }
+    let report = lab.run(["hash", "--delay", "100ms", "--format", "json", "d"]).expect(0).json();
+    assert!(report["elapsed_s"].as_f64() >= Some(0.3), "{report}");
+    let mut child = lab.command(["hash", "--memfree", "1000000T", "d"]).stdout(Stdio::null()).spawn().unwrap();
+    until(|| (!workers(child.id()).is_empty()).then_some(()));
+    send(child.id(), Signal::INT);
+    assert_eq!(wait(&mut child).code(), Some(130));
+}
+
+#[test]
 fn parts_of_one_input_fail_with_one_message() {
     let lab = Lab::new();
     lab.endless("endless");

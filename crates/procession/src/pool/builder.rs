@@ -114,8 +114,9 @@ impl PoolBuilder {
         self
     }
 
-    /// How often a task is tried again if its worker crashed or it ran out of time. Its own errors and panics are not
-    /// tried again. Default: 0.
+    /// How often a task is tried again if its worker crashed, or it ran out of time or memory, or returned a
+    /// [`TaskError`](crate::TaskError) that says that another try may help. Other errors, and panics, would come again, and
+    /// are not tried. Default: 0. An inline pool tries once.
     pub fn retries(mut self, count: u32) -> Self {
         self.settings.retries = count;
         self
