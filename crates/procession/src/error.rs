@@ -58,12 +58,14 @@ pub enum ErrorKind {
     BrokenBarrier,
     /// A process died, or panicked, while it held a lock.
     OwnerDied,
-    /// Shared memory of that name exists.
+    /// Shared memory of that name exists, or a file where a journal is to begin.
     Exists,
     /// There is no shared memory of that name.
     NotFound,
     /// Some process still writes, or could: try again when it has let go.
     Busy,
+    /// The journal was made for another purpose.
+    OtherPurpose,
 }
 
 impl Error {

@@ -19,6 +19,7 @@ mod confinement;
 mod error;
 mod handle;
 mod init;
+mod journal;
 mod lane;
 mod limits;
 mod logging;
@@ -38,6 +39,7 @@ mod worker;
 pub use channel::{Connection, JoinableQueue, Joined, Pipe, Queue, QueueBuilder, Receiver, Sender};
 pub use error::{Error, ErrorKind};
 pub use init::init;
+pub use journal::Journal;
 pub use limits::{IoPriority, Limits, MemoryControl, MemoryGuard};
 #[doc(hidden)]
 pub use manager::macros as __managed;

@@ -10,8 +10,12 @@ use crate::MemoryGuard;
 pub struct Outcome<R> {
     /// Position of the task's argument in the input of the call, from 0.
     pub index: usize,
-    /// How often the task was begun; more than 1 only with [`retries`](crate::PoolBuilder::retries).
+    /// How often the task was begun; more than 1 only with [`retries`](crate::PoolBuilder::retries). A result
+    /// with 0 came from a [`Journal`](crate::Journal).
     pub attempts: u32,
+    /// How long the last attempt ran, as the program saw it. Tasks that came back together share their time evenly.
+    /// Zero for what came from a [`Journal`](crate::Journal).
+    pub elapsed: Duration,
     /// The result, or why there is none.
     pub result: Result<R, Failure>,
 }

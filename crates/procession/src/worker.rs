@@ -362,6 +362,28 @@ where
     }
 }
 
+impl<C, A, R, E> Shim<WithContext<C, A, Result<R, E>>> for TryRun
+where
+    C: DeserializeOwned + 'static,
+    A: DeserializeOwned + 'static,
+    R: Serialize + 'static,
+    E: std::fmt::Display + 'static,
+{
+    type Context = Tasks;
+    fn run(function: WithContext<C, A, Result<R, E>>, tasks: &mut Tasks) {
+        tasks.run_each(|tasks, item, out| {
+            let context = tasks.context::<C>()?;
+            let Some(context) = context.downcast_ref::<C>() else {
+                return Err(Fault::BadArgument("its context has another type".to_string()));
+            };
+            match (function.0)(context, tasks.argument(item)?) {
+                Ok(result) => wire::encode(result, out).map_err(Fault::BadResult),
+                Err(error) => Err(returned(&error)),
+            }
+        });
+    }
+}
+
 /// The initializer: keeps what it returns for the life of the worker.
 pub(crate) struct Initialize;
 impl<A, T> Shim<Plain<A, T>> for Initialize

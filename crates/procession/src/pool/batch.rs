@@ -59,12 +59,15 @@ pub(crate) enum Event {
         first: usize,
         count: u32,
         attempts: u32,
+        /// An even share of the time that they took.
+        elapsed: Duration,
         records: Vec<u8>,
     },
     /// One result, too large to have come as part of a run.
     Large {
         index: usize,
         attempts: u32,
+        elapsed: Duration,
         payload: Vec<u8>,
     },
     Failed(Failure),
@@ -101,17 +104,19 @@ impl State {
 }
 
 impl Event {
-    /// Calls `f` with the number, the attempts and the encoded result of each item.
+    /// Calls `f` with the number, the attempts, the time and the encoded result of each item.
     #[inline]
-    pub fn for_each(self, mut f: impl FnMut(usize, u32, Result<wire::Bytes<'_>, Failure>)) {
+    pub fn for_each(self, mut f: impl FnMut(usize, u32, Duration, Result<wire::Bytes<'_>, Failure>)) {
         match self {
-            Event::Run { first, count, attempts, records } => {
+            Event::Run { first, count, attempts, elapsed, records } => {
                 for (index, bytes) in (first..).zip(Records::of(&records, count)) {
-                    f(index, attempts, Ok(wire::Bytes::Borrowed(bytes)));
+                    f(index, attempts, elapsed, Ok(wire::Bytes::Borrowed(bytes)));
                 }
             }
-            Event::Large { index, attempts, payload } => f(index, attempts, Ok(wire::Bytes::Owned(payload))),
-            Event::Failed(failure) => f(failure.index(), failure.attempts(), Err(failure)),
+            Event::Large { index, attempts, elapsed, payload } => {
+                f(index, attempts, elapsed, Ok(wire::Bytes::Owned(payload)))
+            }
+            Event::Failed(failure) => f(failure.index(), failure.attempts(), failure.elapsed(), Err(failure)),
         }
     }
 

@@ -247,8 +247,8 @@ impl Core {
         }
         let time = slot.acknowledge(count, now);
         let event = match parsed {
-            Parsed::Run { records, .. } => Event::Run { first, count, attempts, records },
-            Parsed::Large(payload) => Event::Large { index: first, attempts, payload },
+            Parsed::Run { records, .. } => Event::Run { first, count, attempts, elapsed: time / count.max(1), records },
+            Parsed::Large(payload) => Event::Large { index: first, attempts, elapsed: time, payload },
             Parsed::Fault(payload) | Parsed::NotReady(payload) => {
                 self.read_stderr(at);
                 let kind = match wire::decode::<Fault>(Bytes::Owned(payload)) {

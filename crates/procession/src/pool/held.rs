@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
@@ -29,6 +30,7 @@ struct Run {
     index: usize,
     left: u32,
     attempts: u32,
+    elapsed: Duration,
     records: Vec<u8>,
     at: usize,
 }
@@ -63,16 +65,16 @@ impl<R: DeserializeOwned + 'static> Held<R> {
             let event = if self.is_ordered { self.events.remove(&self.next)? } else { self.events.pop_first()?.1 };
             let len = event.len();
             match event {
-                Event::Run { first, count, attempts, records } => {
-                    self.run = Some(Run { index: first, left: count, attempts, records, at: 0 });
+                Event::Run { first, count, attempts, elapsed, records } => {
+                    self.run = Some(Run { index: first, left: count, attempts, elapsed, records, at: 0 });
                 }
-                Event::Large { index, attempts, payload } => {
+                Event::Large { index, attempts, elapsed, payload } => {
                     self.count_out(len);
-                    return Some(decode_item(index, attempts, Ok(Bytes::Owned(payload))));
+                    return Some(decode_item(index, attempts, elapsed, Ok(Bytes::Owned(payload))));
                 }
                 Event::Failed(failure) => {
                     self.count_out(len);
-                    return Some(decode_item(failure.index(), failure.attempts(), Err(failure)));
+                    return Some(decode_item(failure.index(), failure.attempts(), failure.elapsed(), Err(failure)));
                 }
             }
         }
@@ -86,7 +88,7 @@ impl<R: DeserializeOwned + 'static> Held<R> {
         self.count -= 1;
         self.bytes -= len;
         let payload = Bytes::Borrowed(&run.records[end - payload..end]);
-        let outcome = decode_item(index, run.attempts, Ok(payload));
+        let outcome = decode_item(index, run.attempts, run.elapsed, Ok(payload));
         self.run.take_if(|run| run.left == 0);
         Some(outcome)
     }
@@ -111,7 +113,13 @@ mod tests {
             put_varint(RecordKind::Done.header(1), &mut records);
             records.push(n);
         }
-        Event::Run { first: numbers.start.into(), count: numbers.len() as u32, attempts: 1, records }
+        Event::Run {
+            first: numbers.start.into(),
+            count: numbers.len() as u32,
+            attempts: 1,
+            elapsed: Duration::ZERO,
+            records,
+        }
     }
 
     fn take(held: &mut Held<u8>) -> Vec<usize> {
@@ -127,7 +135,7 @@ mod tests {
         assert_eq!(take(&mut held), [0]);
         let failure = Failure::new(Details::of(FailureKind::Failed { message: "no".into() }, 1));
         held.add(Event::Failed(failure));
-        held.add(Event::Large { index: 4, attempts: 1, payload: vec![4] });
+        held.add(Event::Large { index: 4, attempts: 1, elapsed: Duration::ZERO, payload: vec![4] });
         assert_eq!(take(&mut held), [1, 2, 3, 4]);
         assert_eq!((held.count(), held.bytes()), (0, 0));
     }

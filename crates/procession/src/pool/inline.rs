@@ -4,6 +4,7 @@
 
 use std::any::Any;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Instant;
 
 use super::batch::{Carried, Chunk, Event};
 use super::settings::Settings;
@@ -64,19 +65,21 @@ impl State {
             let frame = Frame { context: context.id, ..Frame::plain(FrameKind::Context) };
             let _ = tasks.handle(frame, context.bytes.to_vec(), copies(&context.handles));
         }
+        let start = Instant::now();
         // It fails only for a call of another program, and this one made the call.
         let _ = tasks.handle(frame, chunk.payload[chunk.range.clone()].to_vec(), copies(&chunk.handles));
+        let elapsed = start.elapsed() / chunk.count.max(1);
         let mut core = shared.lock();
         for (index, (kind, payload)) in (chunk.first..).zip(kept(&mut tasks)) {
             let attempts = chunk.attempts + 1;
             let event = if kind == RecordKind::Done {
-                Event::Large { index, attempts, payload }
+                Event::Large { index, attempts, elapsed, payload }
             } else {
                 let kind = match wire::decode::<Fault>(Bytes::Owned(payload)) {
                     Ok(fault) => FailureKind::from(fault),
                     Err(message) => FailureKind::BadResult { message },
                 };
-                Event::Failed(Failure::new(Details { attempts, ..Details::of(kind, index) }))
+                Event::Failed(Failure::new(Details { attempts, elapsed, ..Details::of(kind, index) }))
             };
             core.deliver_local(&chunk.batch, event);
         }

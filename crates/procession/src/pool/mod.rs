@@ -26,8 +26,9 @@ use self::batch::{Batch, Chunk, Context, carried};
 use self::shared::Shared;
 use self::stream::{CallOptions, Feed};
 use crate::worker::{Run, Tasks, TryRun};
-use crate::{Error, ErrorKind, MemoryGuard, init, wire};
+use crate::{Error, ErrorKind, Journal, MemoryGuard, init, wire};
 
+pub(crate) use self::batch::{Event, Records};
 pub use self::builder::PoolBuilder;
 pub use self::stats::{Stats, WorkerStats};
 pub use self::stream::Imap;
@@ -90,11 +91,11 @@ impl Drop for Pool {
     }
 }
 
-/// A call with options of its own: [`Pool::chunk_size`], [`Pool::call_timeout`].
+/// A call with options of its own: [`Pool::chunk_size`], [`Pool::call_timeout`], [`Pool::journal`].
 #[derive(Debug, Clone, Copy)]
 pub struct Calls<'p> {
     pool: &'p Pool,
-    options: CallOptions,
+    options: CallOptions<'p>,
 }
 
 impl Pool {
@@ -138,6 +139,16 @@ impl Pool {
     /// that run a task of the call are killed and replaced.
     pub fn call_timeout(&self, limit: Duration) -> Calls<'_> {
         self.calls().call_timeout(limit)
+    }
+
+    /// The same calls with a journal: results that it has are not worked out again, and new ones are recorded before the
+    /// caller gets them.
+    ///
+    /// If one cannot be recorded (the disk is full) the call ends. Those that return all results at once give the error;
+    /// with `imap` and its like no more items are pulled, what has not begun is
+    /// [`FailureKind::Cancelled`](crate::FailureKind::Cancelled) with the reason, and [`Journal::flush`] gives the error.
+    pub fn journal<'p>(&'p self, journal: &'p Journal) -> Calls<'p> {
+        self.calls().journal(journal)
     }
 
     fn calls(&self) -> Calls<'_> {
@@ -202,7 +213,7 @@ impl Pool {
             Err(message) => {
                 let kind = crate::FailureKind::BadArgument { message };
                 let failure = crate::Failure::new(crate::outcome::Details::of(kind, 0));
-                shared::deliver_locally(&self.shared, &batch, batch::Event::Failed(failure));
+                shared::deliver_locally(&self.shared, &batch, Event::Failed(failure));
             }
         }
         Ok(task)
@@ -312,6 +323,58 @@ impl Pool {
         self.calls().imap_unordered_with(context, function, items)
     }
 
+    /// As [`Pool::imap`], for a function that returns a `Result`: its `Err` is the failure in that task's outcome.
+    ///
+    /// # Errors
+    /// As [`Pool::imap`].
+    pub fn try_imap<A, R, E, I>(&self, function: fn(A) -> Result<R, E>, items: I) -> Result<Imap<I::IntoIter, R>, Error>
+    where
+        A: Serialize + DeserializeOwned + 'static,
+        R: Serialize + DeserializeOwned + 'static,
+        E: std::fmt::Display + 'static,
+        I: IntoIterator<Item = A>,
+    {
+        self.calls().try_imap(function, items)
+    }
+
+    /// As [`Pool::try_imap`], in the order in which tasks finish.
+    ///
+    /// # Errors
+    /// As [`Pool::imap`].
+    pub fn try_imap_unordered<A, R, E, I>(
+        &self,
+        function: fn(A) -> Result<R, E>,
+        items: I,
+    ) -> Result<Imap<I::IntoIter, R>, Error>
+    where
+        A: Serialize + DeserializeOwned + 'static,
+        R: Serialize + DeserializeOwned + 'static,
+        E: std::fmt::Display + 'static,
+        I: IntoIterator<Item = A>,
+    {
+        self.calls().try_imap_unordered(function, items)
+    }
+
+    /// As [`Pool::try_imap_unordered`], with a context as in [`Pool::map_with`].
+    ///
+    /// # Errors
+    /// As [`Pool::imap_unordered_with`].
+    pub fn try_imap_unordered_with<C, A, R, E, I>(
+        &self,
+        context: &C,
+        function: fn(&C, A) -> Result<R, E>,
+        items: I,
+    ) -> Result<Imap<I::IntoIter, R>, Error>
+    where
+        C: Serialize + DeserializeOwned + 'static,
+        A: Serialize + DeserializeOwned + 'static,
+        R: Serialize + DeserializeOwned + 'static,
+        E: std::fmt::Display + 'static,
+        I: IntoIterator<Item = A>,
+    {
+        self.calls().try_imap_unordered_with(context, function, items)
+    }
+
     /// What the pool has done so far, and what its workers use.
     pub fn stats(&self) -> Stats {
         self.shared.stats()
@@ -345,7 +408,7 @@ impl Pool {
     }
 }
 
-impl Calls<'_> {
+impl<'p> Calls<'p> {
     /// See [`Pool::chunk_size`].
     pub fn chunk_size(mut self, size: usize) -> Self {
         self.options.chunk_size = Some(size);
@@ -355,6 +418,12 @@ impl Calls<'_> {
     /// See [`Pool::call_timeout`].
     pub fn call_timeout(mut self, limit: Duration) -> Self {
         self.options.timeout = Some(limit);
+        self
+    }
+
+    /// See [`Pool::journal`].
+    pub fn journal(mut self, journal: &'p Journal) -> Self {
+        self.options.journal = Some(journal);
         self
     }
 
@@ -469,5 +538,58 @@ impl Calls<'_> {
     {
         let context = Self::context(context)?;
         Ok(Imap::new(self.feed(self.pool.batch::<Run, _>(WithContext(function), context)?, items)?, false))
+    }
+
+    /// See [`Pool::try_imap`].
+    ///
+    /// # Errors
+    /// As [`Pool::imap`].
+    pub fn try_imap<A, R, E, I>(self, function: fn(A) -> Result<R, E>, items: I) -> Result<Imap<I::IntoIter, R>, Error>
+    where
+        A: Serialize + DeserializeOwned + 'static,
+        R: Serialize + DeserializeOwned + 'static,
+        E: std::fmt::Display + 'static,
+        I: IntoIterator<Item = A>,
+    {
+        Ok(Imap::new(self.feed(self.pool.batch::<TryRun, _>(Plain(function), None)?, items)?, true))
+    }
+
+    /// See [`Pool::try_imap_unordered`].
+    ///
+    /// # Errors
+    /// As [`Pool::imap`].
+    pub fn try_imap_unordered<A, R, E, I>(
+        self,
+        function: fn(A) -> Result<R, E>,
+        items: I,
+    ) -> Result<Imap<I::IntoIter, R>, Error>
+    where
+        A: Serialize + DeserializeOwned + 'static,
+        R: Serialize + DeserializeOwned + 'static,
+        E: std::fmt::Display + 'static,
+        I: IntoIterator<Item = A>,
+    {
+        Ok(Imap::new(self.feed(self.pool.batch::<TryRun, _>(Plain(function), None)?, items)?, false))
+    }
+
+    /// See [`Pool::try_imap_unordered_with`].
+    ///
+    /// # Errors
+    /// As [`Pool::imap_unordered_with`].
+    pub fn try_imap_unordered_with<C, A, R, E, I>(
+        self,
+        context: &C,
+        function: fn(&C, A) -> Result<R, E>,
+        items: I,
+    ) -> Result<Imap<I::IntoIter, R>, Error>
+    where
+        C: Serialize + DeserializeOwned + 'static,
+        A: Serialize + DeserializeOwned + 'static,
+        R: Serialize + DeserializeOwned + 'static,
+        E: std::fmt::Display + 'static,
+        I: IntoIterator<Item = A>,
+    {
+        let context = Self::context(context)?;
+        Ok(Imap::new(self.feed(self.pool.batch::<TryRun, _>(WithContext(function), context)?, items)?, false))
     }
 }

@@ -39,7 +39,7 @@ impl<R: DeserializeOwned + 'static> Results<R> {
                     }
                 }
             }
-            Event::Large { index, attempts, payload } => match wire::decode(Bytes::Owned(payload)) {
+            Event::Large { index, attempts, payload, .. } => match wire::decode(Bytes::Owned(payload)) {
                 Ok(result) => out.push(result),
                 Err(message) => keep_first(&mut self.failure, undecodable(index, attempts, message)),
             },
@@ -78,6 +78,7 @@ mod tests {
     use crate::FailureKind;
     use crate::outcome::Details;
     use crate::wire::{RecordKind, put_varint};
+    use std::time::Duration;
 
     fn run(numbers: std::ops::Range<u8>) -> Event {
         let mut records = Vec::new();
@@ -85,7 +86,13 @@ mod tests {
             put_varint(RecordKind::Done.header(1), &mut records);
             records.push(n);
         }
-        Event::Run { first: numbers.start.into(), count: numbers.len() as u32, attempts: 1, records }
+        Event::Run {
+            first: numbers.start.into(),
+            count: numbers.len() as u32,
+            attempts: 1,
+            elapsed: Duration::ZERO,
+            records,
+        }
     }
 
     #[test]

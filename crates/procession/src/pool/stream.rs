@@ -15,8 +15,9 @@ use super::core::{Core, Stage};
 use super::held::Held;
 use super::results::Results;
 use super::shared::{Shared, deliver_locally};
+use crate::journal::Recording;
 use crate::outcome::{Details, Outcome};
-use crate::{Error, ErrorKind, Failure, FailureKind, wire};
+use crate::{Error, ErrorKind, Failure, FailureKind, Journal, wire};
 
 /// How long a chunk should keep a worker busy.
 const CHUNK_TIME: Duration = Duration::from_millis(4);
@@ -31,9 +32,10 @@ const GROWTH: usize = 8;
 
 /// Options of one call.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct CallOptions {
+pub(crate) struct CallOptions<'p> {
     pub chunk_size: Option<usize>,
     pub timeout: Option<Duration>,
+    pub journal: Option<&'p Journal>,
 }
 
 /// What all calls with many items do: pull, encode, hand over, collect.
@@ -50,6 +52,8 @@ pub(crate) struct Feed<I: Iterator, R> {
     /// Bytes of results that the caller has not taken yet.
     buffered: usize,
     deadline: Option<Instant>,
+    /// What is done with the call's journal, if it has one.
+    recording: Option<Recording>,
     /// No more items are pulled.
     is_exhausted: bool,
     /// The last items pulled.
@@ -84,6 +88,8 @@ impl Growing {
 enum Halt {
     Late,
     Ended(Error),
+    /// The journal takes no more.
+    Unrecorded(Error),
 }
 
 impl<I, R> Feed<I, R>
@@ -92,8 +98,10 @@ where
     I::Item: Serialize + 'static,
     R: DeserializeOwned + 'static,
 {
-    pub fn new(shared: &Arc<Shared>, batch: Arc<Batch>, items: I, options: CallOptions) -> Feed<I, R> {
+    pub fn new(shared: &Arc<Shared>, batch: Arc<Batch>, items: I, options: CallOptions<'_>) -> Feed<I, R> {
         shared.lock().feeds += 1;
+        let context = batch.context.as_ref().map(|context| context.bytes.as_slice());
+        let recording = options.journal.map(|journal| Recording::new(journal, context));
         Feed {
             shared: Arc::clone(shared),
             batch,
@@ -104,6 +112,7 @@ where
             received: 0,
             buffered: 0,
             deadline: options.timeout.and_then(|t| Instant::now().checked_add(t)),
+            recording,
             is_exhausted: false,
             chunk: Growing::default(),
             payloads: VecDeque::new(),
@@ -116,13 +125,22 @@ where
     fn next_events(&mut self, held: usize, stay: bool) -> Result<Vec<Event>, Halt> {
         loop {
             while !self.is_exhausted && self.wants_more(held, &self.shared.lock()) {
-                self.pull(held);
+                if self.pull(held) {
+                    // There is something for the caller.
+                    break;
+                }
+            }
+            if let Some(error) = self.recording.as_mut().and_then(Recording::take_failure) {
+                self.recording = None;
+                return Err(Halt::Unrecorded(error));
             }
             if self.received == self.pulled && self.is_exhausted {
                 return Ok(Vec::new());
             }
             let shared = Arc::clone(&self.shared);
-            let taken = shared.drive(self.deadline, stay, |core| {
+            let sync_at = self.recording.as_ref().and_then(Recording::sync_at);
+            let until = self.deadline.into_iter().chain(sync_at).min();
+            let taken = shared.drive(until, stay, |core| {
                 let events = self.batch.state().take_events();
                 if !events.is_empty() || !self.is_exhausted && self.wants_more(held, core) {
                     return Some(Ok(events));
@@ -133,7 +151,17 @@ where
                     Stage::Open | Stage::Closed => None,
                 }
             });
-            let events = taken.unwrap_or(Err(Halt::Late))?;
+            let events = match taken {
+                Some(events) => events?,
+                None if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) => return Err(Halt::Late),
+                None => {
+                    self.recording.iter_mut().for_each(Recording::sync);
+                    continue;
+                }
+            };
+            if let Some(recording) = &mut self.recording {
+                recording.record(&events);
+            }
             if !events.is_empty() {
                 self.received += events.iter().map(Event::count).sum::<usize>();
                 return Ok(events);
@@ -158,8 +186,8 @@ where
     }
 
     /// Pulls items into one chunk and hands it over. Should the iterator panic then what was pulled is still there for
-    /// the next chunk.
-    fn pull(&mut self, held: usize) {
+    /// the next chunk. True if an item has its outcome already.
+    fn pull(&mut self, held: usize) -> bool {
         let allowed = self.shared.settings.max_items() - (self.pulled - self.received + held);
         let want = self.chunk_len().min(allowed + self.chunk.count as usize);
         self.chunk.undo();
@@ -175,21 +203,37 @@ where
                 self.is_exhausted = true;
                 break;
             };
+            let identity = self.recording.as_ref().map(Recording::take_identity).unwrap_or_default();
             match wire::append_item(item, &mut self.chunk.payload, SINGLE_BYTES) {
-                Ok(None) => {}
+                Ok(None) => {
+                    if let Some(recording) = &mut self.recording {
+                        let chunk = &self.chunk.payload;
+                        let argument = wire::next_item(chunk, self.chunk.end).map_or(0..0, |(start, end)| start..end);
+                        if let Some(payload) = recording.look_up::<R>(self.pulled, &chunk[argument], &identity) {
+                            return self.give_recorded(payload);
+                        }
+                    }
+                }
                 Ok(Some((single, handles))) => {
+                    if let Some(recording) = self.recording.as_mut().filter(|_| handles.is_empty())
+                        && let Some(payload) = recording.look_up::<R>(self.pulled, &single, &identity)
+                    {
+                        return self.give_recorded(payload);
+                    }
                     self.submit_chunk();
                     let index = self.pulled;
                     self.pulled += 1;
                     self.last_chunk = 1;
-                    return self.submit(index, 1, Arc::new(single), true, carried(handles));
+                    self.submit(index, 1, Arc::new(single), true, carried(handles));
+                    return false;
                 }
                 Err(message) => {
                     // This item ends the chunk, for a chunk's items are numbered without gaps.
                     self.submit_chunk();
                     let failure = Failure::new(Details::of(FailureKind::BadArgument { message }, self.pulled));
                     self.pulled += 1;
-                    return deliver_locally(&self.shared, &self.batch, Event::Failed(failure));
+                    deliver_locally(&self.shared, &self.batch, Event::Failed(failure));
+                    return true;
                 }
             }
             self.chunk.complete();
@@ -197,6 +241,17 @@ where
         }
         self.last_chunk = self.chunk.count as usize;
         self.submit_chunk();
+        false
+    }
+
+    /// Gives an item that was just pulled the result that the journal has for it.
+    fn give_recorded(&mut self, payload: Vec<u8>) -> bool {
+        // It ends the chunk, for a chunk's items are numbered without gaps.
+        self.submit_chunk();
+        let event = Event::Large { index: self.pulled, attempts: 0, elapsed: Duration::ZERO, payload };
+        self.pulled += 1;
+        deliver_locally(&self.shared, &self.batch, event);
+        true
     }
 
     fn submit_chunk(&mut self) {
@@ -269,7 +324,7 @@ where
             let events = match self.next_events(0, true) {
                 Ok(events) if events.is_empty() => break,
                 Ok(events) => events,
-                Err(Halt::Ended(error)) => return Err(error),
+                Err(Halt::Ended(error) | Halt::Unrecorded(error)) => return Err(error),
                 Err(Halt::Late) => {
                     self.cancel("the call ran out of time", true);
                     return Err(Error::new(ErrorKind::Timeout, "the call ran out of time"));
@@ -366,11 +421,13 @@ where
                 Ok(events) => events.into_iter().for_each(|event| self.held.add(event)),
                 Err(Halt::Ended(_)) if self.feed.is_exhausted => self.is_over = true,
                 Err(halt) => {
-                    let reason = match halt {
-                        Halt::Late => "the call ran out of time".to_string(),
-                        Halt::Ended(error) => error.to_string(),
+                    // What runs when the journal fails has a result all the same.
+                    let (reason, kill) = match halt {
+                        Halt::Late => ("the call ran out of time".to_string(), true),
+                        Halt::Ended(error) => (error.to_string(), true),
+                        Halt::Unrecorded(error) => (error.to_string(), false),
                     };
-                    self.feed.cancel(&reason, true);
+                    self.feed.cancel(&reason, kill);
                     // Nothing more is pulled; what was has its outcome now, or will when its worker is dead.
                     self.feed.stop_pulling();
                 }

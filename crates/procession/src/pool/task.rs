@@ -143,14 +143,14 @@ impl<R: DeserializeOwned + 'static> Future for Task<R> {
 
 fn decode<R: DeserializeOwned + 'static>(event: Event) -> Outcome<R> {
     let mut outcome = None;
-    event.for_each(|index, attempts, bytes| outcome = Some(decode_item(index, attempts, bytes)));
+    event.for_each(|index, attempts, elapsed, bytes| outcome = Some(decode_item(index, attempts, elapsed, bytes)));
     outcome.unwrap_or_else(decode_none)
 }
 
 /// An event without items does not occur; should it, it is no reason to panic.
 fn decode_none<R>() -> Outcome<R> {
     let kind = FailureKind::BadResult { message: "it is empty".to_string() };
-    Outcome { index: 0, attempts: 0, result: Err(Failure::new(Details::of(kind, 0))) }
+    Outcome { index: 0, attempts: 0, elapsed: Duration::ZERO, result: Err(Failure::new(Details::of(kind, 0))) }
 }
 
 /// One item's outcome from its encoded result.
@@ -158,10 +158,11 @@ fn decode_none<R>() -> Outcome<R> {
 pub(crate) fn decode_item<R: DeserializeOwned + 'static>(
     index: usize,
     attempts: u32,
+    elapsed: Duration,
     bytes: Result<wire::Bytes<'_>, Failure>,
 ) -> Outcome<R> {
     let result = bytes.and_then(|bytes| wire::decode(bytes).map_err(|message| undecodable(index, attempts, message)));
-    Outcome { index, attempts, result }
+    Outcome { index, attempts, elapsed, result }
 }
 
 /// Numbers of tasks that have become ready, and those who wait for them.

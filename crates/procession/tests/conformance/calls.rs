@@ -1,6 +1,7 @@
 //! The calls, and what they give.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use procession::{ErrorKind, FailureKind, Pool};
 
@@ -51,6 +52,43 @@ pub fn try_map_gives_the_first_error_of_all(kind: Kind) {
     let failure = error.failure().unwrap();
     assert_eq!((error.kind(), failure.index(), failure.is_failed()), (ErrorKind::Task, 1, true));
     assert_eq!(error.to_string(), "task 1 failed: invalid digit found in string");
+}
+
+fn parse_beyond(least: &i64, text: String) -> Result<i64, String> {
+    let n = parse(text).map_err(|e| e.to_string())?;
+    if n < *least { Err(format!("{n} is below {least}")) } else { Ok(n) }
+}
+
+pub fn errors_of_tasks_are_their_outcomes(kind: Kind) {
+    let pool = kind.pool();
+    let words = || ["1", "x", "3"].map(str::to_string);
+    let told = |outcomes: Vec<procession::Outcome<i64>>| {
+        let mut told: Vec<_> = outcomes.into_iter().map(|o| (o.index, o.result.map_err(|f| f.to_string()))).collect();
+        told.sort();
+        told
+    };
+    let bad = Err("invalid digit found in string".to_string());
+    let want = [(0, Ok(1)), (1, bad.clone()), (2, Ok(3))];
+    let ordered: Vec<_> = pool.try_imap(parse, words()).unwrap().collect();
+    assert!(ordered.iter().map(|o| o.index).eq(0..3));
+    assert!(ordered[1].failure().unwrap().is_failed());
+    assert_eq!(told(ordered), want);
+    assert_eq!(told(pool.try_imap_unordered(parse, words()).unwrap().collect()), want);
+    let found = told(pool.try_imap_unordered_with(&2, parse_beyond, words()).unwrap().collect());
+    assert_eq!(found, [(0, Err("1 is below 2".to_string())), (1, bad), (2, Ok(3))]);
+}
+
+fn rest(millis: u64) -> u64 {
+    std::thread::sleep(Duration::from_millis(millis));
+    millis
+}
+
+pub fn outcomes_tell_how_long_they_took(kind: Kind) {
+    let pool = kind.pool();
+    for millis in [30, 1, 20] {
+        let outcome = pool.imap(rest, [millis]).unwrap().next().unwrap();
+        assert!(outcome.elapsed >= Duration::from_millis(millis), "{:?}", outcome.elapsed);
+    }
 }
 
 pub fn map_runs_all_and_gives_the_first_failure(kind: Kind) {

@@ -12,6 +12,7 @@ mod failures;
 mod gate;
 mod handles;
 mod hostile;
+mod journal;
 mod lazy;
 mod life;
 mod payloads;
@@ -56,6 +57,8 @@ suite! {
         calls::map_keeps_the_order
         calls::every_call_takes_an_empty_iterator
         calls::try_map_gives_the_first_error_of_all
+        calls::errors_of_tasks_are_their_outcomes
+        calls::outcomes_tell_how_long_they_took
         calls::map_runs_all_and_gives_the_first_failure
         calls::a_context_is_shared_by_all_tasks
         calls::a_context_is_of_any_type
@@ -68,6 +71,15 @@ suite! {
         calls::pools_nest
         calls::threads_share_a_pool
         calls::one_call_feeds_another
+        journal::what_is_recorded_is_not_run_again
+        journal::every_call_takes_a_journal
+        journal::what_failed_runs_again
+        journal::items_that_are_the_same_have_a_record_each
+        journal::context_and_identity_are_part_of_an_item
+        journal::items_with_handles_are_never_recorded
+        journal::results_of_another_type_run_again
+        journal::large_values_are_recorded
+        journal::a_journal_that_cannot_be_written_ends_the_call
         lazy::items_are_pulled_as_they_are_needed
         lazy::no_more_items_are_in_flight_than_allowed
         lazy::no_more_bytes_are_in_flight_than_allowed

@@ -70,6 +70,15 @@ impl Kind {
         }
     }
 
+    /// The name of the suite's rows for it.
+    pub fn name(self) -> String {
+        match self {
+            Kind::Inline => "inline".to_string(),
+            Kind::Forkserver(workers) => format!("forkserver_{workers}"),
+            Kind::Spawn(workers) => format!("spawn_{workers}"),
+        }
+    }
+
     pub fn method(self) -> StartMethod {
         if matches!(self, Kind::Spawn(_)) { StartMethod::Spawn } else { StartMethod::ForkServer }
     }
