@@ -30,7 +30,7 @@ pub use channel::{Channel, Received};
 pub use futex::{futex_wait, futex_wake};
 pub use identity::Identity;
 pub use image::{BadCall, Call, ImageId, OutsideImage, Plain, Shim, Target, WithContext};
-pub use lock::try_lock_file;
+pub use lock::{try_lock_file, unlock_file};
 pub use poller::{Interest, Notifier, Poller, readable, set_nonblocking};
 pub use proc::{ProcessUsage, children_of_all, descendants, has_only_argument, has_other_threads, process_usage};
 pub use process::{

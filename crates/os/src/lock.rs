@@ -19,6 +19,13 @@ pub fn try_lock_file(file: impl AsFd) -> io::Result<bool> {
     }
 }
 
+/// Gives the lock back at once. Closing the file does so only when no copy of the descriptor is left, and a process that
+/// another thread is just starting may have one until it executes its program.
+pub fn unlock_file(file: impl AsFd) {
+    // Closing does it at the latest.
+    let _ = retry_on_intr(|| rustix::fs::flock(&file, FlockOperation::Unlock));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -31,7 +38,10 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         assert!(try_lock_file(&first).unwrap() && try_lock_file(&first).unwrap());
         assert!(!try_lock_file(&second).unwrap());
+        let copy = first.try_clone().unwrap();
         drop(first);
+        assert!(!try_lock_file(&second).unwrap());
+        unlock_file(&copy);
         assert!(try_lock_file(&second).unwrap());
     }
 }

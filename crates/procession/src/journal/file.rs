@@ -224,6 +224,7 @@ impl Drop for JournalFile {
     fn drop(&mut self) {
         // Whoever wants to know has called `flush`.
         let _ = self.sync();
+        procession_os::unlock_file(&self.file);
     }
 }
 
