@@ -161,7 +161,7 @@ fn stop_on_signals(interrupt: &Arc<Interrupt>, log: &Log) -> io::Result<()> {
             if !is_first || interrupt.is_pulling() {
                 let what = if is_first { "interrupted while it waited for input" } else { "interrupted twice" };
                 log.error(&format!("{what}: there is no report"));
-                interrupt.clean_up();
+                procession_jobs::remove_temporaries();
                 std::process::exit(INTERRUPTED.into());
             }
         }

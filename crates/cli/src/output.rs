@@ -1,14 +1,12 @@
 //! Where the report goes, and its forms.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{anyhow, bail};
-use procession_jobs::{Item, Report, Summary, Table, TaskError, describe, printable};
+use procession_jobs::{Item, NewFile, Replace, Report, Summary, Table, TaskError, describe, printable};
 use serde_json::{Value, json};
-use tempfile::NamedTempFile;
 
 use crate::flags::Format;
 
@@ -22,7 +20,7 @@ pub enum Output {
         /// Its final name.
         path: PathBuf,
         /// Whether it may replace another.
-        force: bool,
+        replace: Replace,
     },
     /// A device or a fifo, which is written to and never replaced.
     Stream {
@@ -47,14 +45,12 @@ impl Output {
         if !force && path.symlink_metadata().is_ok() {
             bail!("failed to write `{shown}`: it exists (--force replaces it)");
         }
-        if !folder(path).is_dir() {
-            bail!("failed to write `{shown}`: its folder does not exist (-o/--output)");
-        }
+        let replace = if force { Replace::Allowed } else { Replace::Never };
         // Now, not after hours of work.
-        if let Err(cause) = temporary_file(path) {
-            bail!("failed to write `{shown}`: {} (-o/--output)", describe(&cause));
+        if let Err(error) = NewFile::create(path, replace) {
+            bail!("{error} (-o/--output)");
         }
-        Ok(Output::File { path: path.to_path_buf(), force })
+        Ok(Output::File { path: path.to_path_buf(), replace })
     }
 
     /// Writes the report. A reader that closes its end early is no error.
@@ -75,8 +71,10 @@ impl Output {
                 });
                 written(result, &format!("`{}`", path.display()))
             }
-            Output::File { path, force } => {
-                written(write_file(path, *force, content), &format!("`{}`", path.display()))
+            Output::File { path, replace } => {
+                let mut file = NewFile::create(path, *replace)?;
+                content(&mut file).map_err(|cause| file.error(&cause))?;
+                Ok(file.commit()?)
             }
         }
     }
@@ -87,38 +85,6 @@ fn written(result: io::Result<()>, place: &str) -> anyhow::Result<()> {
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result.map_err(|cause| anyhow!("failed to write {place}: {}", describe(&cause))),
     }
-}
-
-fn folder(path: &Path) -> &Path {
-    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// A file beside the target, with the permissions of what it is to replace.
-fn temporary_file(path: &Path) -> io::Result<NamedTempFile> {
-    let replaced = path.symlink_metadata().ok().filter(Metadata::is_file).map(|meta| meta.permissions());
-    let file = tempfile::Builder::new()
-        .prefix(".procession-")
-        .permissions(replaced.clone().unwrap_or(PermissionsExt::from_mode(0o666)))
-        .tempfile_in(folder(path))?;
-    if let Some(permissions) = replaced {
-        // Those that this process takes from new files (umask) are given back.
-        file.as_file().set_permissions(permissions)?;
-    }
-    Ok(file)
-}
-
-/// A temporary file beside the target, synced, renamed, and the folder synced: the old or the new file, nothing else.
-fn write_file(path: &Path, force: bool, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let mut out = BufWriter::new(temporary_file(path)?);
-    content(&mut out)?;
-    let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-    file.as_file().sync_all()?;
-    if force {
-        file.persist(path)?
-    } else {
-        file.persist_noclobber(path)?
-    };
-    File::open(folder(path))?.sync_all()
 }
 
 /// The report as one JSON object.

@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -161,7 +160,6 @@ impl std::error::Error for DriveError {}
 pub struct Interrupt {
     is_raised: AtomicBool,
     is_pulling: AtomicBool,
-    scratch: Mutex<Vec<PathBuf>>,
     pool: Mutex<Weak<Pool>>,
 }
 
@@ -186,14 +184,6 @@ impl Interrupt {
         self.is_pulling.load(Ordering::Relaxed)
     }
 
-    /// Removes the job's temporary folders, for whoever ends the program while the job runs.
-    pub fn clean_up(&self) {
-        for folder in self.scratch.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            // Nobody is left who could do anything about it.
-            let _ = std::fs::remove_dir_all(folder);
-        }
-    }
-
     fn pulling<R>(&self, pull: impl FnOnce() -> R) -> R {
         self.is_pulling.store(true, Ordering::Relaxed);
         let pulled = pull();
@@ -201,8 +191,7 @@ impl Interrupt {
         pulled
     }
 
-    fn watch(&self, pool: &Arc<Pool>, scratch: Vec<PathBuf>) {
-        *self.scratch.lock().unwrap_or_else(PoisonError::into_inner) = scratch;
+    fn watch(&self, pool: &Arc<Pool>) {
         *self.pool.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(pool);
     }
 }
@@ -235,7 +224,7 @@ pub fn run<J: Job>(
     let start = Instant::now();
     let plan = interrupt.pulling(|| job.plan()).map_err(DriveError::Plan)?;
     let pool = Arc::new(build_pool(J::NAME, options).map_err(DriveError::Pool)?);
-    interrupt.watch(&pool, plan.scratch);
+    interrupt.watch(&pool);
     let ledger = Rc::new(RefCell::new(Ledger::new(J::NAME, watch)));
     let tasks = interrupt.pulling(|| look_ahead(plan.tasks));
     let tasks = Pull { tasks, ledger: Rc::clone(&ledger), interrupt, fail_fast: options.fail_fast };

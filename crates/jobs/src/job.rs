@@ -78,8 +78,6 @@ pub struct Plan<T> {
     pub tasks: Box<dyn Iterator<Item = Planned<T>>>,
     /// Everything that the workers may touch.
     pub access: Access,
-    /// Temporary folders that the job removes when it is dropped, for those who end the program before that.
-    pub scratch: Vec<PathBuf>,
 }
 
 /// What a job's workers may read and write: files, or folders with all that is below them.

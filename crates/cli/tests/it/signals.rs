@@ -141,3 +141,28 @@ fn nothing_is_left_of_a_report_file_after_an_interruption() {
     assert!(messages.contains("0 of 1 tasks done"), "{messages}");
     assert_eq!(lab.names("."), ["endless", "sums"]);
 }
+
+#[test]
+fn what_a_killed_program_has_left_goes_with_the_next_run() {
+    let lab = Lab::new();
+    lab.shell("mkdir temporary").expect(0);
+    let logs = |input: Stdio| {
+        let mut command = lab.command(["logs", "-q", "-"]);
+        command.env("TMPDIR", lab.path("temporary")).stdin(input).stdout(Stdio::null()).spawn().unwrap()
+    };
+    let mut child = logs(Stdio::piped());
+    until(|| (descendants(child.id()).len() >= 2).then_some(()));
+    // Another run leaves alone what is in use.
+    assert_eq!(wait(&mut logs(Stdio::null())).code(), Some(0));
+    assert_eq!(lab.names("temporary").len(), 1);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(lab.names("temporary").len(), 1);
+    assert_eq!(wait(&mut logs(Stdio::null())).code(), Some(0));
+    assert_eq!(lab.names("temporary").len(), 0);
+    // The same beside a report.
+    lab.file("reports/.procession-a1B2c3.tmp", "half a report");
+    lab.file("a", "a\n");
+    lab.run(["hash", "-o", "reports/sums", "a"]).expect(0);
+    assert_eq!(lab.names("reports"), ["sums"]);
+}

@@ -79,7 +79,7 @@ impl Job for Hash {
                 let access = Access { read: walk.access(), write: Vec::new() };
                 let algorithm = sums.style().algorithm;
                 let tasks = Box::new(walk.flat_map(move |found| planner.found(found, algorithm)));
-                Ok(Plan { tasks, access, scratch: Vec::new() })
+                Ok(Plan { tasks, access })
             }
             Mode::Check(check) => Ok(plan_check(planner, check, &self.args.paths)),
         }
@@ -148,5 +148,5 @@ fn plan_check(planner: Planner, check: &mut Check, paths: &[PathBuf]) -> Plan<Ta
         Planned::Failed(Item { input: first + number, path: path.into(), bytes: 0 }, error)
     });
     let tasks: Tasks = Box::new(failed.chain(plan::entries(planner, entries)));
-    Plan { tasks, access, scratch: Vec::new() }
+    Plan { tasks, access }
 }

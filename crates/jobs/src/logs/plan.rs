@@ -26,10 +26,10 @@ const PARTS_PER_WORKER: u64 = 4;
 pub fn plan(paths: &[PathBuf], filter: Filter, workers: usize) -> (Plan<LogsTask>, Option<Spool>) {
     let walk = Walk::new(paths.iter().cloned(), filter);
     let spool = walk.has_streams().then(Spool::new);
-    let scratch: Vec<PathBuf> = spool.iter().filter_map(|spool| spool.folder().ok()).map(Path::to_path_buf).collect();
-    let read = [walk.access(), scratch.clone()].concat();
+    let mut read = walk.access();
+    read.extend(spool.iter().filter_map(|spool| spool.folder().ok()).map(Path::to_path_buf));
     let tasks = Tasks { walk, workers: workers as u64, spool: spool.clone(), current: None };
-    (Plan { tasks: Box::new(tasks), access: Access { read, write: Vec::new() }, scratch }, spool)
+    (Plan { tasks: Box::new(tasks), access: Access { read, write: Vec::new() } }, spool)
 }
 
 /// The tasks, made while they are pulled.

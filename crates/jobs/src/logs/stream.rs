@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use memchr::memrchr;
-use tempfile::TempDir;
 
 use super::blocks::{MAX_LINE_BYTES, too_long};
 use crate::decode::{Format, HEAD_BYTES};
+use crate::output::Scratch;
 
 /// Bytes read before a block is cut at its last line end.
 pub const BLOCK_BYTES: usize = 1 << 20;
@@ -64,12 +64,12 @@ fn about(what: &str, cause: &io::Error) -> io::Error {
 
 /// The temporary folder for compressed streams. It is removed when the last clone is dropped.
 #[derive(Debug, Clone)]
-pub struct Spool(Arc<io::Result<TempDir>>);
+pub struct Spool(Arc<io::Result<Scratch>>);
 
 impl Spool {
     /// A new folder. That it cannot be made matters only to compressed streams, so it is told by [`Spool::folder`].
     pub fn new() -> Spool {
-        Spool(Arc::new(tempfile::Builder::new().prefix("procession-").tempdir()))
+        Spool(Arc::new(Scratch::new()))
     }
 
     /// Where it is.
