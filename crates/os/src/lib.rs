@@ -16,6 +16,10 @@ mod poller;
 mod proc;
 mod process;
 mod resources;
+mod sandbox;
+mod sandbox_allowed;
+mod sandbox_calls;
+mod sandbox_paths;
 mod sealed;
 mod segment;
 mod shm;
@@ -42,6 +46,7 @@ pub use resources::{
     IoClass, Limited, available_memory_bytes, limit_resource, private_memory_bytes, process_cpu_time, resident_bytes,
     runnable_threads, set_cpus, set_io_class, set_nice,
 };
+pub use sandbox::{PathGrants, SandboxSupport, confine_calls, confine_paths};
 pub use sealed::Sealed;
 pub use segment::{Segment, advise_huge_pages};
 pub use shm::{FileId, create_shm, name_shm, open_shm, read_shm, shm_id, shm_len, unlink_shm, write_shm};
