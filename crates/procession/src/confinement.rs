@@ -5,6 +5,7 @@ use std::io;
 use serde::{Deserialize, Serialize};
 
 use crate::Limits;
+use crate::sandbox::Walls;
 
 /// Travels with a worker's first frame; in force for its whole life.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -12,6 +13,7 @@ pub(crate) struct Confinement {
     pub limits: Limits,
     /// How long the encoding of one result may be.
     pub max_result_bytes: u64,
+    pub sandbox: Option<Walls>,
 }
 
 impl Confinement {
@@ -28,6 +30,7 @@ impl Confinement {
     /// # Errors
     /// What the kernel refuses, in words. The worker ends then.
     pub fn apply(&self) -> io::Result<()> {
-        self.limits.apply()
+        self.limits.apply()?;
+        self.sandbox.as_ref().map_or(Ok(()), Walls::apply)
     }
 }

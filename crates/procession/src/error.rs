@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use crate::Failure;
+use crate::sandbox::explain_refused_start;
 
 /// Why a pool or a process cannot do what was asked. A task that fails is no error of the pool but an
 /// [`Outcome`](crate::Outcome); the calls that return plain results ([`Pool::map`](crate::Pool::map),
@@ -62,6 +63,8 @@ pub enum ErrorKind {
     Exists,
     /// There is no shared memory of that name.
     NotFound,
+    /// The kernel does not give what is required: see [`Sandbox::require`](crate::Sandbox::require).
+    Unsupported,
     /// Some process still writes, or could: try again when it has let go.
     Busy,
     /// The journal was made for another purpose.
@@ -134,7 +137,10 @@ pub(crate) const EMFILE: i32 = 24;
 pub(crate) fn describe(cause: &io::Error) -> String {
     match cause.raw_os_error() {
         Some(EMFILE) => format!("{cause}: raise the limit with `ulimit -n`, or have fewer workers"),
-        _ => cause.to_string(),
+        _ => match explain_refused_start(cause) {
+            Some(why) => format!("{cause}: {why}"),
+            None => cause.to_string(),
+        },
     }
 }
 

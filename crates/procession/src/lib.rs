@@ -28,6 +28,7 @@ mod outcome;
 mod pool;
 mod process;
 mod ring;
+mod sandbox;
 mod segment;
 mod shared;
 mod supervisor;
@@ -47,6 +48,7 @@ pub use manager::{DictProxy, ListProxy, Managed, Manager, MethodCall, MethodRepl
 pub use outcome::{Clock, Failure, FailureKind, Outcome};
 pub use pool::{Calls, Imap, Pool, PoolBuilder, Stats, Task, WorkerStats, as_completed, wait};
 pub use process::{Process, ProcessBuilder};
+pub use sandbox::{Sandbox, SandboxStatus};
 pub use shared::{
     Array, ArrayGuard, Integer, PartGuard, SharedBuffer, SharedMemory, SharedPart, SharedParts, SharedSlice, Value,
     ValueGuard,

@@ -13,7 +13,7 @@ use super::core::Gate;
 use super::settings::{Initializer, Settings};
 use crate::confinement::Confinement;
 use crate::worker::{Initialize, Tasks};
-use crate::{Error, ErrorKind, Limits, StartMethod, wire};
+use crate::{Error, ErrorKind, Limits, Sandbox, StartMethod, wire};
 
 /// Longer limits are as good as none, and would not fit into a clock.
 const ENDLESS: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
@@ -23,6 +23,7 @@ const ENDLESS: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 pub struct PoolBuilder {
     settings: Settings,
     workers: Option<usize>,
+    sandbox: Option<Sandbox>,
     /// What was wrong with a setting; told by [`PoolBuilder::build`].
     problem: Option<Error>,
 }
@@ -47,9 +48,10 @@ impl PoolBuilder {
             gate: Gate::default(),
             confinement: Confinement::default(),
             memory_guard: None,
+            sandbox: None,
             is_inline: false,
         };
-        PoolBuilder { settings, workers: None, problem: None }
+        PoolBuilder { settings, workers: None, sandbox: None, problem: None }
     }
 
     /// How many workers. Default: the CPUs that this process may use, by its affinity and its cgroup's quota. At least 1.
@@ -178,6 +180,12 @@ impl PoolBuilder {
         self
     }
 
+    /// What each worker may reach. Default: what the program may. An inline pool has no sandbox.
+    pub fn sandbox(mut self, sandbox: Sandbox) -> Self {
+        self.sandbox = Some(sandbox);
+        self
+    }
+
     /// Makes a pool without processes, that runs each task at once in the thread that hands it over: for tests and
     /// debuggers. Nothing can be killed there, so there are no timeouts, and a crash is the program's.
     pub fn inline(mut self) -> Self {
@@ -189,19 +197,25 @@ impl PoolBuilder {
     ///
     /// # Errors
     /// [`ErrorKind::NotInitialized`] without [`init`](crate::init), [`ErrorKind::Start`] if there is no memory or there
-    /// are no descriptors for it, [`ErrorKind::BadArgument`] or [`ErrorKind::OutsideImage`] for the initializer.
+    /// are no descriptors for it, [`ErrorKind::BadArgument`] or [`ErrorKind::OutsideImage`] for the initializer,
+    /// [`ErrorKind::Unsupported`] for a sandbox that is required and cannot be had.
     pub fn build(mut self) -> Result<Pool, Error> {
         let cpus = || std::thread::available_parallelism().map_or(1, usize::from);
         self.settings.workers = self.workers.unwrap_or_else(cpus);
+        if let Some(problem) = self.problem {
+            return Err(problem);
+        }
         self.settings.confinement.max_result_bytes = self.settings.max_result_bytes as u64;
         if !self.settings.is_inline {
             let guard = self.settings.confinement.limits.choose_guard();
             self.settings.memory_guard =
                 guard.map_err(|e| Error::start("a control group for the memory of workers", e))?;
         }
-        match self.problem {
-            Some(problem) => Err(problem),
-            None => Pool::start(self.settings),
+        if let Some(sandbox) = self.sandbox {
+            let (walls, status) = sandbox.build(self.settings.is_inline)?;
+            self.settings.confinement.sandbox = Some(walls);
+            self.settings.sandbox = Some(status);
         }
+        Pool::start(self.settings)
     }
 }

@@ -26,7 +26,7 @@ use self::batch::{Batch, Chunk, Context, carried};
 use self::shared::Shared;
 use self::stream::{CallOptions, Feed};
 use crate::worker::{Run, Tasks, TryRun};
-use crate::{Error, ErrorKind, Journal, MemoryGuard, init, wire};
+use crate::{Error, ErrorKind, Journal, MemoryGuard, SandboxStatus, init, wire};
 
 pub(crate) use self::batch::{Event, Records};
 pub use self::builder::PoolBuilder;
@@ -117,6 +117,11 @@ impl Pool {
             init::check()?;
         }
         Ok(Pool { shared: Shared::start(settings)? })
+    }
+
+    /// What of the [`Sandbox`](crate::Sandbox) of its workers is in force; None if the pool was built without one.
+    pub fn sandbox(&self) -> Option<&SandboxStatus> {
+        self.shared.settings.sandbox.as_ref()
     }
 
     /// How many workers there are.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::batch::Carried;
 use super::core::Gate;
 use crate::confinement::Confinement;
-use crate::{MemoryGuard, StartMethod};
+use crate::{MemoryGuard, SandboxStatus, StartMethod};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -28,6 +28,8 @@ pub(crate) struct Settings {
     pub confinement: Confinement,
     /// What keeps the limit on memory, if there is one.
     pub memory_guard: Option<MemoryGuard>,
+    /// What of a sandbox is in force, if there is one.
+    pub sandbox: Option<SandboxStatus>,
     pub is_inline: bool,
 }
 

@@ -1,7 +1,8 @@
 //! One suite that every kind of pool passes.
 //!
 //! A row is a function that gets a [`Kind`]; the table below says which kinds it is for. Rows `in_processes` need
-//! something that can be killed, or that runs beside its caller: they are left out for the inline pool.
+//! something that can be killed, or that runs beside its caller: they are left out for the inline pool. Rows `but_caged`
+//! execute programs, open files of `/proc`, or have no sandbox: they are left out for workers in one.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -38,12 +39,18 @@ macro_rules! rows_of {
 }
 
 macro_rules! suite {
-    (everywhere { $($file:ident::$row:ident)* } in_processes { $($only_file:ident::$only:ident)* }) => {
-        rows_of!(inline, Kind::Inline, $($file::$row)*);
-        rows_of!(forkserver_1, Kind::Forkserver(1), $($file::$row)* $($only_file::$only)*);
-        rows_of!(forkserver_3, Kind::Forkserver(3), $($file::$row)* $($only_file::$only)*);
-        rows_of!(spawn_1, Kind::Spawn(1), $($file::$row)* $($only_file::$only)*);
-        rows_of!(spawn_2, Kind::Spawn(2), $($file::$row)* $($only_file::$only)*);
+    (
+        everywhere { $($file:ident::$row:ident)* }
+        everywhere_but_caged { $($free_file:ident::$free:ident)* }
+        in_processes { $($only_file:ident::$only:ident)* }
+        in_processes_but_caged { $($only_free_file:ident::$only_free:ident)* }
+    ) => {
+        rows_of!(inline, Kind::Inline, $($file::$row)* $($free_file::$free)*);
+        rows_of!(caged, Kind::Caged(2), $($file::$row)* $($only_file::$only)*);
+        rows_of!(forkserver_1, Kind::Forkserver(1), $($file::$row)* $($free_file::$free)* $($only_file::$only)* $($only_free_file::$only_free)*);
+        rows_of!(forkserver_3, Kind::Forkserver(3), $($file::$row)* $($free_file::$free)* $($only_file::$only)* $($only_free_file::$only_free)*);
+        rows_of!(spawn_1, Kind::Spawn(1), $($file::$row)* $($free_file::$free)* $($only_file::$only)* $($only_free_file::$only_free)*);
+        rows_of!(spawn_2, Kind::Spawn(2), $($file::$row)* $($free_file::$free)* $($only_file::$only)* $($only_free_file::$only_free)*);
     };
 }
 
@@ -68,7 +75,6 @@ suite! {
         calls::arguments_and_results_of_many_shapes
         calls::functions_of_every_form
         calls::chunks_of_any_size_give_the_same
-        calls::pools_nest
         calls::threads_share_a_pool
         calls::one_call_feeds_another
         journal::what_is_recorded_is_not_run_again
@@ -115,6 +121,9 @@ suite! {
         life::several_pools_live_side_by_side
         workers::an_initializer_makes_the_state
         workers::the_initializers_argument_may_not_travel
+    }
+    everywhere_but_caged {
+        calls::pools_nest
     }
     in_processes {
         carried::an_end_has_left_the_program_when_its_task_runs
@@ -172,11 +181,8 @@ suite! {
         workers::workers_are_recycled
         workers::workers_are_recycled_in_the_middle_of_a_chunk
         workers::contexts_are_forgotten
-        workers::a_worker_has_no_input_and_a_name
-        workers::what_a_task_leaves_behind_is_ended
-        hostile::a_late_worker_breaks_its_ring
-        hostile::a_worker_writes_into_the_bell
-        hostile::a_worker_breaks_its_ring_before_a_context_comes
+    }
+    in_processes_but_caged {
         process::it_runs_and_ends
         process::its_end_is_told
         process::it_is_waited_for_or_not
@@ -187,5 +193,10 @@ suite! {
         process::its_argument_may_not_travel
         process::its_children_end_with_it
         process::many_at_once
+        workers::a_worker_has_no_input_and_a_name
+        workers::what_a_task_leaves_behind_is_ended
+        hostile::a_late_worker_breaks_its_ring
+        hostile::a_worker_writes_into_the_bell
+        hostile::a_worker_breaks_its_ring_before_a_context_comes
     }
 }

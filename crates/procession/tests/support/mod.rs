@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
-use procession::{Pool, PoolBuilder, StartMethod};
+use procession::{Pool, PoolBuilder, Sandbox, StartMethod};
 use tempfile::TempDir;
 
 /// A test that takes longer hangs.
@@ -48,6 +48,8 @@ pub enum Kind {
     Inline,
     Forkserver(usize),
     Spawn(usize),
+    /// In a sandbox that may write temporary files.
+    Caged(usize),
 }
 
 impl Kind {
@@ -56,6 +58,9 @@ impl Kind {
             Kind::Inline => Pool::builder().inline(),
             Kind::Forkserver(workers) => Pool::builder().workers(workers),
             Kind::Spawn(workers) => Pool::builder().workers(workers).start_method(StartMethod::Spawn),
+            Kind::Caged(workers) => {
+                Pool::builder().workers(workers).sandbox(Sandbox::compute().write(std::env::temp_dir()))
+            }
         }
     }
 
@@ -66,7 +71,7 @@ impl Kind {
     pub fn workers(self) -> usize {
         match self {
             Kind::Inline => 1,
-            Kind::Forkserver(workers) | Kind::Spawn(workers) => workers,
+            Kind::Forkserver(workers) | Kind::Spawn(workers) | Kind::Caged(workers) => workers,
         }
     }
 
