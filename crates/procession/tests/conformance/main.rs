@@ -46,7 +46,7 @@ macro_rules! suite {
         in_processes_but_caged { $($only_free_file:ident::$only_free:ident)* }
     ) => {
         rows_of!(inline, Kind::Inline, $($file::$row)* $($free_file::$free)*);
-        rows_of!(caged, Kind::Caged(2), $($file::$row)* $($only_file::$only)*);
+        rows_of!(caged_2, Kind::Caged(2), $($file::$row)* $($only_file::$only)*);
         rows_of!(forkserver_1, Kind::Forkserver(1), $($file::$row)* $($free_file::$free)* $($only_file::$only)* $($only_free_file::$only_free)*);
         rows_of!(forkserver_3, Kind::Forkserver(3), $($file::$row)* $($free_file::$free)* $($only_file::$only)* $($only_free_file::$only_free)*);
         rows_of!(spawn_1, Kind::Spawn(1), $($file::$row)* $($free_file::$free)* $($only_file::$only)* $($only_free_file::$only_free)*);
@@ -138,9 +138,6 @@ suite! {
         gate::tasks_start_apart
         gate::tasks_wait_for_memory
         gate::tasks_wait_for_the_load
-        hostile::a_task_that_hides_that_it_runs_is_not_begun_for_ever
-        hostile::a_task_that_hides_that_it_ran_does_not_kill_workers_for_ever
-        hostile::a_worker_announces_more_than_it_may
         failures::tries_are_counted
         failures::standard_error_is_kept_for_the_failure
         failures::too_many_deaths_break_the_pool
@@ -198,5 +195,8 @@ suite! {
         hostile::a_late_worker_breaks_its_ring
         hostile::a_worker_writes_into_the_bell
         hostile::a_worker_breaks_its_ring_before_a_context_comes
+        hostile::a_task_that_hides_that_it_runs_is_not_begun_for_ever
+        hostile::a_task_that_hides_that_it_ran_does_not_kill_workers_for_ever
+        hostile::a_worker_announces_more_than_it_may
     }
 }

@@ -81,6 +81,7 @@ impl Kind {
             Kind::Inline => "inline".to_string(),
             Kind::Forkserver(workers) => format!("forkserver_{workers}"),
             Kind::Spawn(workers) => format!("spawn_{workers}"),
+            Kind::Caged(workers) => format!("caged_{workers}"),
         }
     }
 
