@@ -55,6 +55,7 @@ const HASH_EXAMPLES: &str = "Examples:
 /// Flags of every job.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Running")]
+#[command(group = clap::ArgGroup::new("written").args(["output", "journal", "joblog"]).multiple(true))]
 pub struct CommonArgs {
     /// Worker processes [default: the CPUs that this process may use]
     #[arg(short = 'j', long, value_name = "N", value_parser = parse_workers, allow_negative_numbers = true)]
@@ -92,6 +93,10 @@ pub struct CommonArgs {
     #[arg(long)]
     pub fail_fast: bool,
 
+    /// Do only the tasks with these numbers: those that --dry-run shows, and of `failures[].task`
+    #[arg(long, value_name = "N", value_delimiter = ',')]
+    pub only: Option<Vec<usize>>,
+
     /// Print the tasks, run none
     #[arg(long)]
     pub dry_run: bool,
@@ -104,9 +109,13 @@ pub struct CommonArgs {
     #[arg(short, long, value_name = "PATH", help_heading = "Output")]
     pub output: Option<PathBuf>,
 
-    /// Replace an existing PATH
-    #[arg(long, requires = "output", help_heading = "Output")]
+    /// Replace an existing PATH; without --resume also an existing FILE of --journal and --joblog
+    #[arg(long, requires = "written", help_heading = "Output")]
     pub force: bool,
+
+    /// How the job is recorded, to go on after a crash or a kill.
+    #[command(flatten)]
+    pub record: RecordArgs,
 
     /// Show progress on standard error: auto does if that is a terminal
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = When::Auto, help_heading = "Output")]
@@ -137,6 +146,27 @@ impl CommonArgs {
         }
         limits
     }
+}
+
+/// Flags of every job for what is written down of its tasks.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Recording")]
+pub struct RecordArgs {
+    /// Write the result of each finished task to FILE, for --resume
+    #[arg(long, value_name = "FILE")]
+    pub journal: Option<PathBuf>,
+
+    /// Go on with the journal: tasks that it has are not run again, unless their input has changed
+    #[arg(long, requires = "journal")]
+    pub resume: bool,
+
+    /// Tell changed inputs by a hash, too, not by size, time and inode alone: reads each file twice
+    #[arg(long, requires = "journal")]
+    pub journal_hash: bool,
+
+    /// Write a line for each task to FILE as it ends, in the columns of GNU parallel; Seq counts from 0
+    #[arg(long, value_name = "FILE")]
+    pub joblog: Option<PathBuf>,
 }
 
 /// More is a slip of the finger.

@@ -17,6 +17,7 @@ use crate::log::Log;
 use crate::output;
 use crate::output::Output;
 use crate::progress::Progress;
+use crate::{again, record};
 
 const SOME_FAILED: u8 = 1;
 const BAD_USAGE: u8 = 2;
@@ -60,14 +61,18 @@ fn run<J: Job>(job: Result<J, PlanError>, common: &CommonArgs, workers: usize) -
         Err(error) => return bad_usage(&format!("{error:#}")),
     };
     if common.dry_run {
-        return match procession_jobs::plan(job) {
+        return match procession_jobs::plan(job, &record::selection(common)) {
             Ok(plan) => {
-                let code = if plan.iter().any(|(_, problem)| problem.is_some()) { SOME_FAILED } else { 0 };
+                let code = if plan.iter().any(|task| task.problem.is_some()) { SOME_FAILED } else { 0 };
                 exit_code(output.write(|out| output::write_plan(out, J::NAME, &plan, common.format)), code, &log)
             }
             Err(error) => bad_usage(&error),
         };
     }
+    let records = match record::open(common, &procession_jobs::purpose(&job), &log) {
+        Ok(records) => records,
+        Err(error) => return bad_usage(&error),
+    };
     let interrupt = Arc::new(Interrupt::default());
     if let Err(error) = stop_on_signals(&interrupt, &log) {
         log.error(&format!("failed to watch for signals: {error}"));
@@ -83,7 +88,7 @@ fn run<J: Job>(job: Result<J, PlanError>, common: &CommonArgs, workers: usize) -
         max_load: common.load,
         delay: common.delay,
     };
-    let finished = procession_jobs::run(job, &options, &interrupt, &mut progress);
+    let finished = procession_jobs::run(job, &options, &records, &interrupt, &mut progress);
     progress.finish();
     match finished {
         Ok(finished) => {
@@ -101,7 +106,7 @@ fn run<J: Job>(job: Result<J, PlanError>, common: &CommonArgs, workers: usize) -
 }
 
 fn report(finished: &Finished, common: &CommonArgs, output: &Output, log: &Log) -> ExitCode {
-    let Finished { summary, report, broken, .. } = finished;
+    let Finished { summary, report, broken, unrecorded, .. } = finished;
     if let Some(error) = broken.as_ref().filter(|_| summary.done == 0) {
         // A report of nothing must not replace another.
         log.error(error);
@@ -118,12 +123,18 @@ fn report(finished: &Finished, common: &CommonArgs, output: &Output, log: &Log) 
     if report.wants_summary() {
         log.summary(summary);
     }
+    if let Some(hint) = again::hint(summary, common) {
+        log.info(&hint);
+    }
     if let Some(error) = broken {
+        log.error(error);
+    }
+    if let Some(error) = unrecorded {
         log.error(error);
     }
     let code = if summary.is_interrupted {
         INTERRUPTED
-    } else if broken.is_some() || summary.done < summary.tasks || report.is_bad() {
+    } else if broken.is_some() || unrecorded.is_some() || summary.done < summary.tasks || report.is_bad() {
         SOME_FAILED
     } else {
         0

@@ -64,6 +64,7 @@ impl Log {
             (summary.over_memory, "over memory"),
             (summary.cancelled, "cancelled"),
             (summary.retried, "retried"),
+            (summary.resumed, "from the journal"),
         ];
         for (count, what) in counts.into_iter().filter(|(count, _)| *count > 0) {
             text.push_str(&format!(", {count} {what}"));

@@ -1,11 +1,13 @@
 //! `procession`: batch jobs that use every core, survive bad input and crashes, and end in one report.
 #![forbid(unsafe_code)]
 
+mod again;
 mod flags;
 mod job;
 mod log;
 mod output;
 mod progress;
+mod record;
 
 use std::process::ExitCode;
 

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{anyhow, bail};
-use procession_jobs::{Item, NewFile, Replace, Report, Summary, Table, TaskError, describe, printable};
+use procession_jobs::{Item, NewFile, PlannedTask, Replace, Report, Summary, Table, TaskError, describe, printable};
 use serde_json::{Value, json};
 
 use crate::flags::Format;
@@ -104,6 +104,7 @@ pub fn write_json(out: &mut dyn Write, summary: &Summary, report: &dyn Report) -
         "over_memory": summary.over_memory,
         "cancelled": summary.cancelled,
         "retried": summary.retried,
+        "resumed": summary.resumed,
         "elapsed_s": summary.elapsed.as_secs_f64(),
         "cpu_s": summary.cpu.as_secs_f64(),
         "peak_rss_bytes": summary.peak_rss_bytes,
@@ -127,17 +128,12 @@ pub fn write_csv(out: &mut dyn Write, table: &Table) -> io::Result<()> {
 }
 
 /// The tasks of a plan, for `--dry-run`.
-pub fn write_plan(
-    out: &mut dyn Write,
-    job: &str,
-    plan: &[(Item, Option<TaskError>)],
-    format: Format,
-) -> io::Result<()> {
+pub fn write_plan(out: &mut dyn Write, job: &str, plan: &[PlannedTask], format: Format) -> io::Result<()> {
     let path = |item: &Item| item.path.display().to_string();
     let problem = |error: &Option<TaskError>| error.as_ref().map(ToString::to_string);
     match format {
         Format::Table => {
-            for (number, (item, error)) in plan.iter().enumerate() {
+            for PlannedTask { number, item, problem: error } in plan {
                 match error {
                     None => writeln!(out, "task {number}: {job} `{}` ({} bytes)", printable(&path(item)), item.bytes)?,
                     Some(error) => writeln!(out, "task {number}: {}", printable(&error.to_string()))?,
@@ -148,16 +144,19 @@ pub fn write_plan(
         Format::Json => {
             let tasks: Vec<Value> = plan
                 .iter()
-                .map(|(item, error)| json!({ "input": path(item), "bytes": item.bytes, "problem": problem(error) }))
+                .map(|task| {
+                    let PlannedTask { number, item, problem: error } = task;
+                    json!({ "task": number, "input": path(item), "bytes": item.bytes, "problem": problem(error) })
+                })
                 .collect();
             serde_json::to_writer_pretty(&mut *out, &json!({ "job": job, "tasks": tasks }))?;
             writeln!(out)
         }
         Format::Csv => {
-            let row = |(item, error): &(Item, Option<TaskError>)| {
-                vec![path(item), item.bytes.to_string(), problem(error).unwrap_or_default()]
+            let row = |PlannedTask { number, item, problem: error }: &PlannedTask| {
+                vec![number.to_string(), path(item), item.bytes.to_string(), problem(error).unwrap_or_default()]
             };
-            let header = ["input", "bytes", "problem"].map(str::to_string).to_vec();
+            let header = ["task", "input", "bytes", "problem"].map(str::to_string).to_vec();
             write_csv(out, &Table { header, rows: plan.iter().map(row).collect() })
         }
     }

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use procession::{Failure, FailureKind, Limits, Pool};
 
-use crate::{Item, Job, PlanError, Planned, Report, TaskError};
+use crate::content::Contents;
+use crate::select::Selected;
+use crate::{Exit, Item, Job, PlanError, Planned, Records, Report, Selection, TaskError};
 
 /// About what the first worker takes to start.
 const START_TIME: Duration = Duration::from_millis(2);
@@ -51,6 +53,8 @@ pub struct Finished {
     pub report: Box<dyn Report>,
     /// Why the pool gave up before all tasks had their turn, if it did.
     pub broken: Option<procession::Error>,
+    /// Why the journal or the joblog does not have all that was done, if so.
+    pub unrecorded: Option<String>,
     /// The pool that ran it. Dropping it ends the workers, and waits for that.
     pub pool: Arc<Pool>,
 }
@@ -64,6 +68,8 @@ pub struct Summary {
     pub tasks: u64,
     /// Tasks that were done.
     pub done: u64,
+    /// Those among them whose results came from a journal.
+    pub resumed: u64,
     /// Tasks that returned an error or panicked.
     pub failed: u64,
     /// Tasks that ran out of time.
@@ -199,16 +205,29 @@ impl Interrupt {
 /// The tasks of a plan without running them: what `--dry-run` shows.
 ///
 /// # Errors
-/// As [`Job::plan`].
-pub fn plan<J: Job>(mut job: J) -> Result<Vec<(Item, Option<TaskError>)>, PlanError> {
+/// As [`Job::plan`], and if a number was selected that no task has.
+pub fn plan<J: Job>(mut job: J, selection: &Selection) -> Result<Vec<PlannedTask>, PlanError> {
     let plan = job.plan()?;
-    Ok(plan
-        .tasks
-        .map(|planned| match planned {
-            Planned::Task(item, _) => (item, None),
-            Planned::Failed(item, error) => (item, Some(error)),
+    let mut selected = Selected::new(plan.tasks, selection);
+    let tasks = std::iter::from_fn(|| selected.next())
+        .map(|(number, planned)| match planned {
+            Planned::Task(item, _) => PlannedTask { number, item, problem: None },
+            Planned::Failed(item, error) => PlannedTask { number, item, problem: Some(error) },
         })
-        .collect())
+        .collect();
+    selected.check()?;
+    Ok(tasks)
+}
+
+/// A task that would run.
+#[derive(Debug)]
+pub struct PlannedTask {
+    /// Its number in the plan, from 0.
+    pub number: usize,
+    /// What the plan says of it.
+    pub item: Item,
+    /// Why it would fail, if that is known.
+    pub problem: Option<TaskError>,
 }
 
 /// Runs a job.
@@ -218,6 +237,7 @@ pub fn plan<J: Job>(mut job: J) -> Result<Vec<(Item, Option<TaskError>)>, PlanEr
 pub fn run<J: Job>(
     mut job: J,
     options: &Options,
+    records: &Records,
     interrupt: &Interrupt,
     watch: &mut dyn Watch,
 ) -> Result<Finished, DriveError> {
@@ -227,25 +247,46 @@ pub fn run<J: Job>(
     interrupt.watch(&pool);
     let ledger = Rc::new(RefCell::new(Ledger::new(J::NAME, watch)));
     let tasks = interrupt.pulling(|| look_ahead(plan.tasks));
-    let tasks = Pull { tasks, ledger: Rc::clone(&ledger), interrupt, fail_fast: options.fail_fast };
-    let mut outcomes = pool.imap_unordered_with(job.context(), J::run, tasks).map_err(DriveError::Pool)?;
+    let selected = Rc::new(RefCell::new(Selected::new(tasks, &records.selection)));
+    let tasks = Pull {
+        tasks: Rc::clone(&selected),
+        ledger: Rc::clone(&ledger),
+        interrupt,
+        fail_fast: options.fail_fast,
+        records,
+        contents: Contents::default(),
+    };
+    let outcomes = match &records.journal {
+        Some(journal) => pool.journal(journal).try_imap_unordered_with(job.context(), J::run, tasks),
+        None => pool.try_imap_unordered_with(job.context(), J::run, tasks),
+    };
+    let mut outcomes = outcomes.map_err(DriveError::Pool)?;
     loop {
         let outcome = outcomes.next();
         // The plan found them unusable since the last look.
-        for (item, error) in ledger.borrow_mut().take_unusable() {
+        for (number, item, error) in ledger.borrow_mut().take_unusable() {
             job.fold_failure(&item, &error);
+            records.ended(J::NAME, number, &item, Duration::ZERO, Exit::FAILED);
         }
         let Some(outcome) = outcome else { break };
         let Some((number, item)) = ledger.borrow_mut().items.remove(&outcome.index) else { continue };
         let attempts = outcome.attempts;
         let error = match outcome.result {
-            Ok(Ok(done)) => {
+            Ok(done) => {
                 job.fold(&item, done);
-                ledger.borrow_mut().done(&item);
+                let is_resumed = attempts == 0;
+                if !is_resumed {
+                    records.ended(J::NAME, number, &item, outcome.elapsed, Exit::DONE);
+                }
+                ledger.borrow_mut().done(&item, is_resumed);
                 continue;
             }
-            Ok(Err(error)) => (FailedKind::Failed, error),
-            Err(failure) => of_pool(&item, &failure, interrupt),
+            Err(failure) => {
+                if let Some(exit) = Exit::of(failure.kind()) {
+                    records.ended(J::NAME, number, &item, outcome.elapsed, exit);
+                }
+                of_failure(&item, &failure, interrupt)
+            }
         };
         job.fold_failure(&item, &error.1);
         ledger.borrow_mut().fail(number, &item, error, attempts);
@@ -268,7 +309,8 @@ pub fn run<J: Job>(
     summary.is_interrupted = interrupt.is_raised();
     summary.failures.sort_by_key(|failed| failed.task);
     take_stats(&mut summary, &pool);
-    Ok(Finished { summary, report: job.report(), broken, pool })
+    let unrecorded = selected.borrow().check().err().map(|error| error.to_string()).or_else(|| records.problem());
+    Ok(Finished { summary, report: job.report(), broken, unrecorded, pool })
 }
 
 /// Plans the first tasks while the workers start.
@@ -316,11 +358,12 @@ fn broken_pool<J: Job>(pool: &Pool, context: &J::Context, interrupt: &Interrupt)
     pool.imap_unordered_with(context, J::run, std::iter::empty()).err().filter(|_| !is_ended)
 }
 
-/// What the pool says of a task that it lost. Other than a task's own error, that does not name the input.
-fn of_pool(item: &Item, failure: &Failure, interrupt: &Interrupt) -> (FailedKind, TaskError) {
+/// What went wrong with a task. What the pool says, other than a task's own error, does not name the input.
+fn of_failure(item: &Item, failure: &Failure, interrupt: &Interrupt) -> (FailedKind, TaskError) {
     let kind = match failure.kind() {
         FailureKind::Cancelled { .. } if interrupt.is_raised() => return cancelled(item, "interrupted"),
         FailureKind::Cancelled { reason } => return cancelled(item, reason),
+        FailureKind::Failed { message } => return (FailedKind::Failed, TaskError::new(message)),
         FailureKind::TimedOut { .. } => FailedKind::TimedOut,
         FailureKind::Crashed { .. } => FailedKind::Crashed,
         FailureKind::OverMemory { .. } => FailedKind::OverMemory,
@@ -335,10 +378,12 @@ fn cancelled(item: &Item, why: &str) -> (FailedKind, TaskError) {
 
 /// The tasks for the pool, noted in the ledger as they are pulled.
 struct Pull<'a, T> {
-    tasks: Box<dyn Iterator<Item = Planned<T>>>,
+    tasks: Rc<RefCell<Selected<'a, T>>>,
     ledger: Rc<RefCell<Ledger<'a>>>,
     interrupt: &'a Interrupt,
     fail_fast: bool,
+    records: &'a Records,
+    contents: Contents,
 }
 
 impl<T> Iterator for Pull<'_, T> {
@@ -349,14 +394,15 @@ impl<T> Iterator for Pull<'_, T> {
             if self.interrupt.is_raised() || self.fail_fast && self.ledger.borrow().has_failed() {
                 return None;
             }
-            let planned = self.interrupt.pulling(|| self.tasks.next())?;
+            let (number, planned) = self.interrupt.pulling(|| self.tasks.borrow_mut().next())?;
             let mut ledger = self.ledger.borrow_mut();
             match planned {
                 Planned::Task(item, task) => {
-                    ledger.add(item);
+                    self.records.identify(&item, &mut self.contents);
+                    ledger.add(number, item);
                     return Some(task);
                 }
-                Planned::Failed(item, error) => ledger.add_unusable(item, error),
+                Planned::Failed(item, error) => ledger.add_unusable(number, item, error),
             }
         }
     }
@@ -370,7 +416,7 @@ struct Ledger<'a> {
     items: HashMap<usize, (usize, Item)>,
     pulled: usize,
     /// What the job has not heard of.
-    unusable: Vec<(Item, TaskError)>,
+    unusable: Vec<(usize, Item, TaskError)>,
 }
 
 impl<'a> Ledger<'a> {
@@ -379,31 +425,27 @@ impl<'a> Ledger<'a> {
         Ledger { summary, watch, items: HashMap::new(), pulled: 0, unusable: Vec::new() }
     }
 
-    fn number(&mut self) -> usize {
+    fn add(&mut self, number: usize, item: Item) {
         self.summary.tasks += 1;
-        self.summary.tasks as usize - 1
-    }
-
-    fn add(&mut self, item: Item) {
-        let number = self.number();
         self.watch.planned(&item);
         self.items.insert(self.pulled, (number, item));
         self.pulled += 1;
     }
 
-    fn add_unusable(&mut self, item: Item, error: TaskError) {
-        let number = self.number();
+    fn add_unusable(&mut self, number: usize, item: Item, error: TaskError) {
+        self.summary.tasks += 1;
         self.watch.planned(&item);
         self.fail(number, &item, (FailedKind::Failed, error.clone()), 0);
-        self.unusable.push((item, error));
+        self.unusable.push((number, item, error));
     }
 
-    fn take_unusable(&mut self) -> Vec<(Item, TaskError)> {
+    fn take_unusable(&mut self) -> Vec<(usize, Item, TaskError)> {
         std::mem::take(&mut self.unusable)
     }
 
-    fn done(&mut self, item: &Item) {
+    fn done(&mut self, item: &Item, is_resumed: bool) {
         self.summary.done += 1;
+        self.summary.resumed += u64::from(is_resumed);
         self.summary.bytes_in += item.bytes;
         self.watch.finished(item, None);
     }

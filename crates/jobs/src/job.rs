@@ -14,16 +14,26 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use crate::Stamp;
+
 /// A named recipe of the toolbox.
 pub trait Job: Sized {
     /// The word on the command line.
     const NAME: &'static str;
+    /// Version of what [`Job::run`] gives: raise it when a result that an older program has recorded in a journal would
+    /// be wrong by now, or of another form.
+    const RESULTS_VERSION: u32;
+    /// The job's own command line. With name and version it is what a journal is for, as `Debug` shows it.
+    type Args: fmt::Debug;
     /// What every task needs, sent once to each worker. Compile expensive parts lazily behind a `#[serde(skip)]` cell.
     type Context: Serialize + DeserializeOwned + 'static;
     /// The input of one task: plain data.
     type Task: Serialize + DeserializeOwned + 'static;
     /// The result of one task: plain data.
     type Done: Serialize + DeserializeOwned + 'static;
+
+    /// The job's own command line, all of it: a journal of other arguments is refused.
+    fn args(&self) -> &Self::Args;
 
     /// What to send to each worker before its first task.
     fn context(&self) -> &Self::Context;
@@ -61,6 +71,8 @@ pub struct Item {
     pub path: Arc<Path>,
     /// Bytes of input that this task stands for, for progress and rates.
     pub bytes: u64,
+    /// The file as the plan has seen it, if the input is one: a task whose file has changed is not taken from a journal.
+    pub stamp: Option<Stamp>,
 }
 
 /// One step of a plan.

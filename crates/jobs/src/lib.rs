@@ -2,17 +2,28 @@
 #![forbid(unsafe_code)]
 
 mod buffer;
+mod content;
 mod decode;
 mod drive;
 pub mod hash;
 mod job;
+mod joblog;
 pub mod logs;
 mod output;
 mod printable;
+mod records;
 mod regular;
+mod select;
+mod stamp;
 mod walk;
 
-pub use drive::{DriveError, FailedKind, FailedTask, Finished, Interrupt, Options, Summary, Watch, plan, run};
+pub use drive::{
+    DriveError, FailedKind, FailedTask, Finished, Interrupt, Options, PlannedTask, Summary, Watch, plan, run,
+};
 pub use job::{Access, Item, Job, Plan, PlanError, Planned, Report, Table, TaskError, describe};
+pub use joblog::{Existing, Exit, Joblog};
 pub use output::{NewFile, Replace, remove_temporaries};
 pub use printable::printable;
+pub use records::{Records, purpose};
+pub use select::Selection;
+pub use stamp::Stamp;

@@ -1,7 +1,7 @@
 //! Finds the files that a job was named: files, folders with all that is below them, and streams.
 //!
 //! ```text
-//! PATH... -> Walk -> File { input, path, len } | Stream { input, path } | Problem { input, path, cause }
+//! PATH... -> Walk -> File { input, path, stamp } | Stream { input, path } | Problem { input, path, cause }
 //! ```
 //!
 //! A walk is lazy: files come out while folders are still being read. It is sorted, so two walks of the same tree give
@@ -20,6 +20,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::retry_on_intr;
 
 use crate::PlanError;
+use crate::stamp::Stamp;
 
 /// The flags that choose among the files inside folders.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -43,8 +44,8 @@ pub enum Found {
         input: usize,
         /// The path as the user knows it.
         path: Arc<Path>,
-        /// Size in bytes at the time of the walk.
-        len: u64,
+        /// What it was at the time of the walk.
+        stamp: Stamp,
     },
     /// Something named on the command line that only this process can read: `-`, a fifo, a device, an open descriptor.
     Stream {
@@ -118,7 +119,7 @@ impl Walk {
     /// What a named path gives; nothing if it is a folder that can be read.
     fn start(&mut self, root: Root) -> Option<Found> {
         match root.kind {
-            RootKind::File(len) => Some(Found::File { input: self.number(), path: root.path.into(), len }),
+            RootKind::File(stamp) => Some(Found::File { input: self.number(), path: root.path.into(), stamp }),
             RootKind::Stream => Some(Found::Stream { input: self.number(), path: root.path.into() }),
             RootKind::Problem(cause) => Some(self.problem(root.path, cause)),
             RootKind::Folder => {
@@ -158,7 +159,8 @@ impl Iterator for Walk {
             }
             match folder.look_up(&entry.name, &path) {
                 Ok(stat) if FileType::from_raw_mode(stat.st_mode).is_file() => {
-                    return Some(Found::File { input: self.number(), path: path.into(), len: stat.st_size as u64 });
+                    let stamp = Stamp::of_stat(&stat);
+                    return Some(Found::File { input: self.number(), path: path.into(), stamp });
                 }
                 // Replaced by something else since the folder was read: no file any more.
                 Ok(_) => continue,
@@ -179,7 +181,7 @@ struct Root {
 
 #[derive(Debug)]
 enum RootKind {
-    File(u64),
+    File(Stamp),
     Folder,
     Stream,
     Problem(io::Error),
@@ -192,7 +194,7 @@ impl Root {
         } else {
             match fs::metadata(&path) {
                 Ok(meta) if meta.is_dir() => RootKind::Folder,
-                Ok(meta) if meta.is_file() => RootKind::File(meta.len()),
+                Ok(meta) if meta.is_file() => RootKind::File(Stamp::of(&meta)),
                 Ok(_) => RootKind::Stream,
                 Err(cause) => RootKind::Problem(cause),
             }
@@ -404,8 +406,8 @@ mod tests {
         let mut lines = Vec::new();
         for (number, found) in found.into_iter().enumerate() {
             let (input, line) = match found {
-                Found::File { input, path, len } => {
-                    assert_eq!(len, fs::metadata(&path).unwrap().len());
+                Found::File { input, path, stamp } => {
+                    assert_eq!(stamp, Stamp::of(&fs::metadata(&path).unwrap()));
                     (input, relative(&path))
                 }
                 Found::Stream { input, path } => (input, format!("stream {}", relative(&path))),

@@ -108,9 +108,10 @@ impl Run {
         serde_json::from_slice(&self.out).unwrap_or_else(|cause| panic!("{cause}: {self:?}"))
     }
 
-    /// The messages that are no summary.
+    /// The messages that are no part of the summary.
     pub fn messages(&self) -> Vec<&str> {
-        self.err.lines().filter(|line| !line.contains(" tasks done, ")).collect()
+        let is_summary = |line: &str| line.contains(" tasks done, ") || line.contains(" failed again: ");
+        self.err.lines().filter(|line| !is_summary(line)).collect()
     }
 }
 

@@ -78,7 +78,7 @@ fn a_dry_run_shows_the_tasks_and_does_none() {
     let json = lab.run(["logs", "--dry-run", "--format", "json", "a\n"]).expect(0).json();
     assert_eq!(json["tasks"][0]["input"], "a\n");
     let csv = lab.run(["logs", "--dry-run", "--format", "csv", "gone"]).expect(1);
-    assert_eq!(csv.out(), "input,bytes,problem\ngone,0,failed to read `gone`: no such file or directory\n");
+    assert_eq!(csv.out(), "task,input,bytes,problem\n0,gone,0,failed to read `gone`: no such file or directory\n");
 }
 
 #[test]

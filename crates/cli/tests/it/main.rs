@@ -4,6 +4,7 @@ mod common;
 mod crashes;
 mod flags;
 mod hash;
+mod journal;
 mod logs;
 mod output;
 mod signals;

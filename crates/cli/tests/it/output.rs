@@ -33,6 +33,7 @@ fn the_json_report_has_every_key_in_order() {
                 "over_memory",
                 "cancelled",
                 "retried",
+                "resumed",
                 "elapsed_s",
                 "cpu_s",
                 "peak_rss_bytes",
@@ -86,7 +87,8 @@ fn a_summary_ends_the_messages_unless_quiet() {
 fn messages_in_json_are_an_object_a_line() {
     let run = lab().run(["hash", "--log-format", "json", "-v", "a", "gone\n"]).expect(1);
     let lines: Vec<Value> = run.err.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(lines.len(), 3);
+    // What was done, what failed, the summary, and how to run what failed again.
+    assert_eq!(lines.len(), 4);
     assert!(lines.iter().all(|line| line["job"] == "hash" && line["message"].is_string()));
     let error = lines.iter().find(|line| line["level"] == "error").unwrap();
     assert_eq!(error["message"], "failed to read `gone\n`: no such file or directory");

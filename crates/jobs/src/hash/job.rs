@@ -63,9 +63,15 @@ impl Hash {
 
 impl Job for Hash {
     const NAME: &'static str = "hash";
+    const RESULTS_VERSION: u32 = 1;
+    type Args = HashArgs;
     type Context = Context;
     type Task = Task;
     type Done = Done;
+
+    fn args(&self) -> &HashArgs {
+        &self.args
+    }
 
     fn context(&self) -> &Context {
         &self.context
@@ -145,7 +151,7 @@ fn plan_check(planner: Planner, check: &mut Check, paths: &[PathBuf]) -> Plan<Ta
     let first = entries.len();
     let failed = failed.into_iter().enumerate().map(move |(number, (path, problem))| {
         let error = problem.task_error(&path);
-        Planned::Failed(Item { input: first + number, path: path.into(), bytes: 0 }, error)
+        Planned::Failed(Item { input: first + number, path: path.into(), bytes: 0, stamp: None }, error)
     });
     let tasks: Tasks = Box::new(failed.chain(plan::entries(planner, entries)));
     Plan { tasks, access }

@@ -23,7 +23,6 @@ mod problem;
 mod raw_path;
 mod read;
 mod split;
-mod stamp;
 mod sums;
 mod task;
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::iter;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::stamp::Stamp;
 use crate::walk::{Filter, Found, Walk};
 use crate::{Item, Planned};
 
@@ -14,7 +15,6 @@ use super::list::Entry;
 use super::problem::Problem;
 use super::read;
 use super::split::Split;
-use super::stamp::Stamp;
 use super::task::{Done, Task};
 
 /// The tasks of one input.
@@ -33,7 +33,7 @@ impl Planner {
     /// The tasks of what a walk found.
     pub fn found(self, found: Found, algorithm: Algorithm) -> Tasks {
         match found {
-            Found::File { input, path, len } => self.file(input, path, len, algorithm),
+            Found::File { input, path, stamp } => self.file(input, path, stamp, algorithm),
             Found::Stream { input, path } => one(self.stream(input, path, algorithm)),
             Found::Problem { input, path, cause } => one(self.problem(input, path, &Problem::Io(cause))),
         }
@@ -46,13 +46,13 @@ impl Planner {
         }
         match fs::symlink_metadata(&path) {
             // By far the most frequent, and no walk is needed to tell.
-            Ok(metadata) if metadata.is_file() => return self.file(input, path, metadata.len(), algorithm),
+            Ok(metadata) if metadata.is_file() => return self.file(input, path, Stamp::of(&metadata), algorithm),
             // A walk would go into it.
             Ok(_) if path.is_dir() => return one(self.folder(input, path)),
             _ => {}
         }
         match Walk::new([path.to_path_buf()], Filter::default()).next() {
-            Some(Found::File { path: found, len, .. }) if found == path => self.file(input, path, len, algorithm),
+            Some(Found::File { path: found, stamp, .. }) if found == path => self.file(input, path, stamp, algorithm),
             Some(Found::Stream { path, .. }) => one(self.stream(input, path, algorithm)),
             Some(Found::Problem { path, cause, .. }) => one(self.problem(input, path, &Problem::Io(cause))),
             // It became a folder just now.
@@ -64,11 +64,12 @@ impl Planner {
         self.problem(input, path, &Problem::Io(io::ErrorKind::IsADirectory.into()))
     }
 
-    fn file(self, input: usize, path: Arc<Path>, bytes: u64, algorithm: Algorithm) -> Tasks {
+    fn file(self, input: usize, path: Arc<Path>, stamp: Stamp, algorithm: Algorithm) -> Tasks {
+        let bytes = stamp.bytes;
         if algorithm == Algorithm::Blake3 && self.split.cuts(bytes) {
             return self.pieces(input, path);
         }
-        let item = Item { input, path: path.clone(), bytes };
+        let item = Item { input, path: path.clone(), bytes, stamp: Some(stamp) };
         one(Planned::Task(item, Task::File { path, algorithm, bytes }))
     }
 
@@ -82,7 +83,7 @@ impl Planner {
             Err(cause) => return one(self.problem(input, path, &Problem::Io(cause))),
         };
         Box::new(self.split.pieces(stamp.bytes).map(move |piece| {
-            let item = Item { input, path: path.clone(), bytes: piece.bytes };
+            let item = Item { input, path: path.clone(), bytes: piece.bytes, stamp: Some(stamp) };
             Planned::Task(item, Task::Piece { path: path.clone(), piece, stamp })
         }))
     }
@@ -95,14 +96,14 @@ impl Planner {
         };
         match hashed {
             Ok((bytes, digest)) => {
-                Planned::Task(Item { input, path, bytes }, Task::Ready(Done::File { bytes, digest }))
+                Planned::Task(Item { input, path, bytes, stamp: None }, Task::Ready(Done::File { bytes, digest }))
             }
             Err(cause) => self.problem(input, path, &Problem::Io(cause)),
         }
     }
 
     fn problem(self, input: usize, path: Arc<Path>, problem: &Problem) -> Planned<Task> {
-        let item = Item { input, path: path.clone(), bytes: 0 };
+        let item = Item { input, path: path.clone(), bytes: 0, stamp: None };
         match self.check {
             true => Planned::Task(item, Task::Ready(problem.unreadable(&path))),
             false => Planned::Failed(item, problem.task_error(&path)),

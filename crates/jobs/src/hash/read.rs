@@ -7,13 +7,14 @@ use std::path::Path;
 
 use blake3::hazmat::{ChainingValue, HasherExt};
 
+use crate::stamp::Stamp;
+
 use super::algorithm::Algorithm;
 use super::buffer::with_buffer;
 use super::digest::Digest;
 use super::hasher::Hasher;
 use super::problem::Problem;
 use super::split::Piece;
-use super::stamp::Stamp;
 
 /// Hashes a stream to its end.
 pub fn stream(mut input: impl Read, algorithm: Algorithm) -> io::Result<(u64, Digest)> {

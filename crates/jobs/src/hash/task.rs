@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::stamp::Stamp;
+
 use super::algorithm::Algorithm;
 use super::digest::Digest;
 use super::raw_path;
 use super::split::Piece;
-use super::stamp::Stamp;
 
 /// What every task needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

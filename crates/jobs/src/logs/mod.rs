@@ -70,9 +70,15 @@ impl LogsJob {
 
 impl Job for LogsJob {
     const NAME: &'static str = "logs";
+    const RESULTS_VERSION: u32 = 1;
+    type Args = LogsArgs;
     type Context = LogsContext;
     type Task = LogsTask;
     type Done = LogsDone;
+
+    fn args(&self) -> &LogsArgs {
+        &self.args
+    }
 
     fn context(&self) -> &LogsContext {
         &self.context

@@ -10,6 +10,7 @@ use super::run::{LogsTask, Part, Source};
 use super::stream::{Blocks, Spool, Stream};
 use crate::decode::{Format, HEAD_BYTES};
 use crate::regular::Regular;
+use crate::stamp::Stamp;
 use crate::walk::{Filter, Found, Walk};
 use crate::{Access, Item, Plan, Planned, TaskError};
 
@@ -45,6 +46,8 @@ struct Tasks {
 struct Current {
     input: usize,
     path: Arc<Path>,
+    /// None of a stream.
+    stamp: Option<Stamp>,
     next_part: u32,
     rest: Rest,
 }
@@ -64,7 +67,7 @@ impl Iterator for Tasks {
                 return Some(planned);
             }
             let planned = match self.walk.next()? {
-                Found::File { input, path, len } => self.file(input, path, len),
+                Found::File { input, path, stamp } => self.file(input, path, stamp),
                 Found::Stream { input, path } => self.stream(input, path),
                 Found::Problem { input, path, cause } => Some(failed(input, path, "read", &cause)),
             };
@@ -77,7 +80,8 @@ impl Iterator for Tasks {
 
 impl Tasks {
     /// Plans a file: the task for all of it, or nothing after noting that it comes in parts.
-    fn file(&mut self, input: usize, path: Arc<Path>, len: u64) -> Option<Planned<LogsTask>> {
+    fn file(&mut self, input: usize, path: Arc<Path>, stamp: Stamp) -> Option<Planned<LogsTask>> {
+        let len = stamp.bytes;
         if len > WHOLE_BYTES {
             let mut head = [0; HEAD_BYTES];
             let read = match Regular::open(&path) {
@@ -87,7 +91,7 @@ impl Tasks {
             match read.map(|n| Format::of(&head[..n])) {
                 Ok(None) => {
                     let rest = Rest::Ranges { start: 0, len, part_bytes: part_bytes(len, self.workers) };
-                    self.current = Some(Current { input, path, next_part: 0, rest });
+                    self.current = Some(Current { input, path, stamp: Some(stamp), next_part: 0, rest });
                     return None;
                 }
                 Ok(Some(_)) => {}
@@ -95,7 +99,8 @@ impl Tasks {
             }
         }
         let source = Source::File { path: bytes_of(&path), name: None };
-        Some(Planned::Task(Item { input, path, bytes: len }, LogsTask { part: Part::WHOLE, source }))
+        let item = Item { input, path, bytes: len, stamp: Some(stamp) };
+        Some(Planned::Task(item, LogsTask { part: Part::WHOLE, source }))
     }
 
     /// Plans a stream: the task for all of it if it is compressed, or nothing after noting that it comes in parts.
@@ -104,12 +109,13 @@ impl Tasks {
         let spool = self.spool.get_or_insert_with(Spool::new);
         match Stream::open(&path, spool, input) {
             Ok(Stream::Plain(blocks)) => {
-                self.current = Some(Current { input, path, next_part: 0, rest: Rest::Blocks(blocks) });
+                self.current = Some(Current { input, path, stamp: None, next_part: 0, rest: Rest::Blocks(blocks) });
                 None
             }
             Ok(Stream::Spooled(file, bytes)) => {
                 let source = Source::File { path: bytes_of(&file), name: Some(bytes_of(&path)) };
-                Some(Planned::Task(Item { input, path, bytes }, LogsTask { part: Part::WHOLE, source }))
+                let item = Item { input, path, bytes, stamp: None };
+                Some(Planned::Task(item, LogsTask { part: Part::WHOLE, source }))
             }
             Err(cause) => Some(failed(input, path, "read", &cause)),
         }
@@ -118,8 +124,7 @@ impl Tasks {
     /// The next part of the current input.
     fn next_part(&mut self) -> Option<Planned<LogsTask>> {
         let current = self.current.as_mut()?;
-        let Current { input, path, .. } = current;
-        let (input, path) = (*input, path.clone());
+        let (input, path, stamp) = (current.input, current.path.clone(), current.stamp);
         let (source, bytes, is_last) = match &mut current.rest {
             Rest::Ranges { start, len, part_bytes } => {
                 let begin = *start;
@@ -149,7 +154,7 @@ impl Tasks {
         if is_last {
             self.current = None;
         }
-        Some(Planned::Task(Item { input, path, bytes }, LogsTask { part, source }))
+        Some(Planned::Task(Item { input, path, bytes, stamp }, LogsTask { part, source }))
     }
 }
 
@@ -162,7 +167,7 @@ fn part_bytes(len: u64, workers: u64) -> u64 {
 
 fn failed(input: usize, path: Arc<Path>, action: &str, cause: &std::io::Error) -> Planned<LogsTask> {
     let error = TaskError::io(action, &path, cause);
-    Planned::Failed(Item { input, path, bytes: 0 }, error)
+    Planned::Failed(Item { input, path, bytes: 0, stamp: None }, error)
 }
 
 fn bytes_of(path: &Path) -> ByteBuf {

@@ -166,7 +166,7 @@ mod tests {
         let pattern = |name: &str, regex: &str| Pattern { name: name.into(), regex: regex.into() };
         let mut totals = Totals::new(2, show);
         for input in 0..files {
-            let item = Item { input, path: Path::new(&format!("f{input}\u{1b}")).into(), bytes: 1 };
+            let item = Item { input, path: Path::new(&format!("f{input}\u{1b}")).into(), bytes: 1, stamp: None };
             let samples = vec![Sample { pattern: 1, offset: 7, line: "a\u{9b}\tb".into() }];
             let samples = if show > 0 { samples } else { Vec::new() };
             let counts = Counts { lines: 100, matches: vec![input as u64, 1], samples };

@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     fn item(input: usize) -> Item {
-        Item { input, path: Path::new(&format!("f{input}")).into(), bytes: 1 }
+        Item { input, path: Path::new(&format!("f{input}")).into(), bytes: 1, stamp: None }
     }
 
     fn done(number: u32, is_last: bool, lines: u64, offsets: &[u64]) -> LogsDone {
