@@ -1,9 +1,10 @@
 //! What is written down of a run: the journal, the joblog, and which tasks they are for.
 
-use std::path::Path;
+use std::fs::Metadata;
+use std::path::{Path, PathBuf};
 
 use procession::{Error, ErrorKind, Journal};
-use procession_jobs::{Existing, Joblog, Records, Selection};
+use procession_jobs::{Existing, Joblog, Records, Selection, Stamp, without_number};
 
 use crate::flags::CommonArgs;
 use crate::log::Log;
@@ -18,6 +19,7 @@ pub fn open(common: &CommonArgs, purpose: &str, log: &Log) -> Result<Records, St
         Some(path) => Some(open_journal(path, purpose, common, log)?),
         None => None,
     };
+    is_one_file_each(common)?;
     let existing = match (args.resume, common.force) {
         (true, _) => Existing::Append,
         (false, true) => Existing::Replace,
@@ -50,6 +52,19 @@ fn open_journal(path: &Path, purpose: &str, common: &CommonArgs, log: &Log) -> R
     Ok(journal)
 }
 
+/// Checks that the journal, the joblog and the report are files of their own.
+fn is_one_file_each(common: &CommonArgs) -> Result<(), String> {
+    let stamp = |path: &PathBuf| std::fs::metadata(path).ok().filter(Metadata::is_file).map(|meta| Stamp::of(&meta));
+    let Some(journal) = common.record.journal.as_ref().and_then(stamp) else { return Ok(()) };
+    for (flag, path) in [("--joblog", &common.record.joblog), ("-o/--output", &common.output)] {
+        let Some(path) = path else { continue };
+        if stamp(path).is_some_and(|other| other.is_same_file(&journal)) {
+            return Err(format!("failed to write `{}`: it is the journal ({flag}, --journal)", path.display()));
+        }
+    }
+    Ok(())
+}
+
 /// The error, and the flags that help.
 fn describe(error: &Error) -> String {
     let help = match error.kind() {
@@ -57,5 +72,5 @@ fn describe(error: &Error) -> String {
         ErrorKind::OtherPurpose => " (--force without --resume begins anew)",
         _ => " (--journal)",
     };
-    format!("{error}{help}")
+    format!("{}{help}", without_number(error))
 }

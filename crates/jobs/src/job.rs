@@ -158,6 +158,12 @@ pub fn describe(cause: &io::Error) -> String {
     }
 }
 
+/// The library's error without the "(os error 2)" that tells a user nothing.
+pub fn without_number(error: &procession::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_string()
+}
+
 /// Why nothing can run: bad usage or unusable input. The message names the flag that helps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlanError(String);

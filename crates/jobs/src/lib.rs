@@ -20,7 +20,7 @@ mod walk;
 pub use drive::{
     DriveError, FailedKind, FailedTask, Finished, Interrupt, Options, PlannedTask, Summary, Watch, plan, run,
 };
-pub use job::{Access, Item, Job, Plan, PlanError, Planned, Report, Table, TaskError, describe};
+pub use job::{Access, Item, Job, Plan, PlanError, Planned, Report, Table, TaskError, describe, without_number};
 pub use joblog::{Existing, Exit, Joblog};
 pub use output::{NewFile, Replace, remove_temporaries};
 pub use printable::printable;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use procession::Journal;
 
 use crate::content::Contents;
-use crate::{Exit, Item, Job, Joblog, Selection};
+use crate::{Exit, Item, Job, Joblog, Selection, without_number};
 
 /// What a run writes down of its tasks, and which tasks it is for. By default nothing, and all.
 #[derive(Debug, Default)]
@@ -47,6 +47,6 @@ impl Records {
     /// Puts the journal on the disk. Says what could not be written, if anything.
     pub(crate) fn problem(&self) -> Option<String> {
         let unwritten = self.joblog.as_ref().and_then(Joblog::problem);
-        self.journal.as_ref().and_then(|journal| journal.flush().err()).map(|e| e.to_string()).or(unwritten)
+        self.journal.as_ref().and_then(|journal| journal.flush().err()).map(|e| without_number(&e)).or(unwritten)
     }
 }

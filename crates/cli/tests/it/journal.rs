@@ -234,9 +234,29 @@ fn a_journal_of_another_job_or_other_arguments_is_refused() {
     let run = lab.run(["hash", "--journal", "text", "--resume", "a"]).expect(2);
     assert!(run.err.contains("failed to resume the journal `text`: it is no journal"), "{}", run.err);
     assert_eq!(lab.read("text"), "somebody's notes\n");
+    for other in ["--joblog", "-o"] {
+        let words = ["logs", "--journal", "journal", "--resume", "--force", other, "journal", "a"];
+        let run = lab.run(words).expect(2);
+        assert!(run.err.contains("failed to write `journal`: it is the journal ("), "{}", run.err);
+    }
     for words in [&["hash", "--resume", "a"][..], &["hash", "--force", "a"], &["hash", "--journal", ".", "a"]] {
         lab.run(words).expect(2);
     }
+}
+
+#[test]
+fn a_journal_that_finds_no_room_ends_the_job_and_is_still_good() {
+    let lab = Lab::new();
+    small_files(&lab);
+    let words = "logs -j 2 -e ERROR --show 1000000 d";
+    let undisturbed = lab.shell(&format!("$P {words}")).expect(0);
+    // No file may have more than 1 MiB, and a write beyond that is an error: what a full disk looks like.
+    let run = lab.shell(&format!("ulimit -f 1024; trap '' XFSZ; $P {words} --journal journal > out")).expect(1);
+    assert!(run.err.contains("failed to write the journal `journal`: "), "{}", run.err);
+    assert!(!run.err.contains("os error"), "{}", run.err);
+    let run = lab.shell(&format!("$P {words} --journal journal --resume")).expect(0);
+    assert!(run.out == undisturbed.out, "{}", run.err);
+    assert!(run.err.contains(" from the journal") && !run.err.contains("cut off"), "{}", run.err);
 }
 
 #[test]

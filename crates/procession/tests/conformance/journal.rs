@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use procession::{ErrorKind, Journal, Outcome, Pipe, Pool, Receiver};
 use tempfile::TempDir;
@@ -192,6 +193,26 @@ pub fn large_values_are_recorded(kind: Kind) {
         assert!(found == want);
         assert_eq!(attempts, ran);
     }
+}
+
+fn rest(millis: u64) -> u64 {
+    std::thread::sleep(Duration::from_millis(millis));
+    millis
+}
+
+pub fn the_disk_gets_it_while_the_call_waits(kind: Kind) {
+    let (lab, pool) = (Lab::new(), kind.pool());
+    // The first record is on the disk at once, the second is due a second later, when the call waits for the third: that
+    // wake-up is no end of the call, and no reason to run longer than it may.
+    let times = [0, 1, 1500];
+    assert_eq!(pool.journal(&lab.open()).chunk_size(1).map(rest, times).unwrap(), times);
+    let journal = lab.open();
+    assert_eq!(journal.recovered(), 3);
+    if matches!(kind, Kind::Inline) {
+        return;
+    }
+    let limited = pool.journal(&journal).chunk_size(1).call_timeout(Duration::from_millis(1200));
+    assert_eq!(limited.map(rest, [2, 3, 30_000]).unwrap_err().kind(), ErrorKind::Timeout);
 }
 
 fn large(n: u64) -> Vec<u8> {

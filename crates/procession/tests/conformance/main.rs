@@ -85,6 +85,7 @@ suite! {
         journal::items_with_handles_are_never_recorded
         journal::results_of_another_type_run_again
         journal::large_values_are_recorded
+        journal::the_disk_gets_it_while_the_call_waits
         journal::a_journal_that_cannot_be_written_ends_the_call
         lazy::items_are_pulled_as_they_are_needed
         lazy::no_more_items_are_in_flight_than_allowed
