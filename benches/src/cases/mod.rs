@@ -9,6 +9,7 @@ mod map;
 mod queue;
 mod recycle;
 mod replace;
+mod sandbox;
 mod shared;
 mod sleeps;
 mod submit;
@@ -36,6 +37,7 @@ pub const CASES: &[Case] = &[
     Case { name: "lock", what: "a lock taken and released, alone and in two processes", run: lock::run },
     Case { name: "shared", what: "numbers under a lock, and slices handed over", run: shared::run },
     Case { name: "manager", what: "a dictionary in another process", run: manager::run },
+    Case { name: "sandbox", what: "workers in a sandbox beside free ones", run: sandbox::run },
     Case { name: "threads", what: "what a process costs beside a thread", run: threads::run },
 ];
 

@@ -97,6 +97,10 @@ pub struct CommonArgs {
     #[arg(long, value_name = "N", value_delimiter = ',')]
     pub only: Option<Vec<usize>>,
 
+    /// What workers may reach is their input and nothing else: auto as far as the kernel keeps them to it, require or fail
+    #[arg(long, value_enum, value_name = "MODE", default_value_t = Sandbox::Auto)]
+    pub sandbox: Sandbox,
+
     /// Print the tasks, run none
     #[arg(long)]
     pub dry_run: bool,
@@ -181,6 +185,17 @@ pub enum Format {
     Json,
     /// Rows under a header
     Csv,
+}
+
+/// What keeps workers to their input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Sandbox {
+    /// Landlock and seccomp, as far as the kernel has them
+    Auto,
+    /// Both, or exit with 2
+    Require,
+    /// Nothing
+    Off,
 }
 
 /// When to show progress.

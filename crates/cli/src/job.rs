@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use procession::ErrorKind;
 use procession_jobs::hash::Hash;
 use procession_jobs::logs::LogsJob;
-use procession_jobs::{DriveError, Finished, Interrupt, Job, Options, PlanError};
+use procession_jobs::{DriveError, Finished, Interrupt, Job, Options, PlanError, SandboxMode};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::flags::{Command, CommonArgs, Format, JobArgs, JobCommand};
+use crate::flags::{Command, CommonArgs, Format, JobArgs, JobCommand, Sandbox};
 use crate::log::Log;
 use crate::output;
 use crate::output::Output;
@@ -78,6 +79,11 @@ fn run<J: Job>(job: Result<J, PlanError>, common: &CommonArgs, workers: usize) -
         log.error(&format!("failed to watch for signals: {error}"));
     }
     let mut progress = Progress::new(common.progress, &log);
+    let sandbox = match common.sandbox {
+        Sandbox::Auto => SandboxMode::Auto,
+        Sandbox::Require => SandboxMode::Require,
+        Sandbox::Off => SandboxMode::Off,
+    };
     let options = Options {
         workers,
         timeout: common.timeout,
@@ -87,6 +93,7 @@ fn run<J: Job>(job: Result<J, PlanError>, common: &CommonArgs, workers: usize) -
         memory_free_bytes: common.memfree,
         max_load: common.load,
         delay: common.delay,
+        sandbox,
     };
     let finished = procession_jobs::run(job, &options, &records, &interrupt, &mut progress);
     progress.finish();
@@ -98,6 +105,9 @@ fn run<J: Job>(job: Result<J, PlanError>, common: &CommonArgs, workers: usize) -
             code
         }
         Err(DriveError::Plan(error)) => bad_usage(&error),
+        Err(DriveError::Pool(error)) if error.kind() == ErrorKind::Unsupported => {
+            bad_usage(&format!("{error} (--sandbox auto goes on with what there is)"))
+        }
         Err(DriveError::Pool(error)) => {
             log.error(&error);
             ExitCode::from(SOME_FAILED)
@@ -119,6 +129,9 @@ fn report(finished: &Finished, common: &CommonArgs, output: &Output, log: &Log) 
     });
     for warning in report.warnings() {
         log.plain(&warning);
+    }
+    if log.is_verbose {
+        log.info(&format!("sandbox: {}", output::sandbox(summary)));
     }
     if report.wants_summary() {
         log.summary(summary);

@@ -87,6 +87,11 @@ fn written(result: io::Result<()>, place: &str) -> anyhow::Result<()> {
     }
 }
 
+/// What was around the workers, in words.
+pub fn sandbox(summary: &Summary) -> String {
+    summary.sandbox.as_ref().map_or_else(|| "off".to_string(), ToString::to_string)
+}
+
 /// The report as one JSON object.
 pub fn write_json(out: &mut dyn Write, summary: &Summary, report: &dyn Report) -> io::Result<()> {
     let failures: Vec<Value> = summary
@@ -110,6 +115,7 @@ pub fn write_json(out: &mut dyn Write, summary: &Summary, report: &dyn Report) -
         "peak_rss_bytes": summary.peak_rss_bytes,
         "bytes_in": summary.bytes_in,
         "workers": summary.workers,
+        "sandbox": sandbox(summary),
         "result": report.json(),
         "failures": failures,
     });

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use procession::{Failure, FailureKind, Limits, Pool};
+use procession::{Failure, FailureKind, Limits, Pool, Sandbox, SandboxStatus};
 
 use crate::content::Contents;
 use crate::select::Selected;
-use crate::{Exit, Item, Job, PlanError, Planned, Records, Report, Selection, TaskError};
+use crate::{Access, Exit, Item, Job, PlanError, Planned, Records, Report, Selection, TaskError};
 
 /// About what the first worker takes to start.
 const START_TIME: Duration = Duration::from_millis(2);
@@ -35,6 +35,20 @@ pub struct Options {
     pub max_load: Option<f64>,
     /// Tasks start so long after one another.
     pub delay: Option<Duration>,
+    /// Whether the workers can reach only what the plan names.
+    pub sandbox: SandboxMode,
+}
+
+/// Whether workers run in a sandbox ([`Sandbox::compute`] with the plan's [`Access`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SandboxMode {
+    /// In what the kernel gives.
+    #[default]
+    Auto,
+    /// In a whole one, or not at all.
+    Require,
+    /// In none.
+    Off,
 }
 
 /// Who is told of what happens while a job runs.
@@ -92,6 +106,8 @@ pub struct Summary {
     pub bytes_in: u64,
     /// Worker processes.
     pub workers: usize,
+    /// What of a sandbox was around them; None if none was asked for.
+    pub sandbox: Option<SandboxStatus>,
     /// Whether the user stopped the job.
     pub is_interrupted: bool,
     /// The tasks that failed, in the order of their inputs.
@@ -243,7 +259,7 @@ pub fn run<J: Job>(
 ) -> Result<Finished, DriveError> {
     let start = Instant::now();
     let plan = interrupt.pulling(|| job.plan()).map_err(DriveError::Plan)?;
-    let pool = Arc::new(build_pool(J::NAME, options).map_err(DriveError::Pool)?);
+    let pool = Arc::new(build_pool(J::NAME, options, &plan.access).map_err(DriveError::Pool)?);
     interrupt.watch(&pool);
     let ledger = Rc::new(RefCell::new(Ledger::new(J::NAME, watch)));
     let tasks = interrupt.pulling(|| look_ahead(plan.tasks));
@@ -325,7 +341,7 @@ fn look_ahead<T: 'static>(mut tasks: Box<dyn Iterator<Item = Planned<T>>>) -> Bo
     Box::new(first.into_iter().chain(tasks))
 }
 
-fn build_pool(name: &str, options: &Options) -> Result<Pool, procession::Error> {
+fn build_pool(name: &str, options: &Options, access: &Access) -> Result<Pool, procession::Error> {
     let mut builder = Pool::builder().name(name).workers(options.workers).retries(options.retries);
     builder = builder.limits(options.limits.clone());
     if let Some(timeout) = options.timeout {
@@ -340,12 +356,23 @@ fn build_pool(name: &str, options: &Options) -> Result<Pool, procession::Error> 
     if let Some(delay) = options.delay {
         builder = builder.delay(delay);
     }
+    if options.sandbox != SandboxMode::Off {
+        builder = builder.sandbox(sandbox(options.sandbox, access));
+    }
     builder.build()
+}
+
+/// The sandbox of workers that touch what a plan names, and nothing else.
+fn sandbox(mode: SandboxMode, access: &Access) -> Sandbox {
+    let sandbox = access.read.iter().fold(Sandbox::compute(), Sandbox::read);
+    let sandbox = access.write.iter().fold(sandbox, Sandbox::write);
+    if mode == SandboxMode::Require { sandbox.require() } else { sandbox }
 }
 
 fn take_stats(summary: &mut Summary, pool: &Pool) {
     let stats = pool.stats();
     summary.workers = pool.workers();
+    summary.sandbox = pool.sandbox().cloned();
     summary.retried = stats.retried;
     summary.cpu = stats.cpu_of_ended_workers + stats.workers.iter().map(|w| w.cpu).sum::<Duration>();
     summary.peak_rss_bytes = stats.workers.iter().map(|w| w.peak_rss_bytes).max().unwrap_or(0);

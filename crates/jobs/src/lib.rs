@@ -18,7 +18,8 @@ mod stamp;
 mod walk;
 
 pub use drive::{
-    DriveError, FailedKind, FailedTask, Finished, Interrupt, Options, PlannedTask, Summary, Watch, plan, run,
+    DriveError, FailedKind, FailedTask, Finished, Interrupt, Options, PlannedTask, SandboxMode, Summary, Watch, plan,
+    run,
 };
 pub use job::{Access, Item, Job, Plan, PlanError, Planned, Report, Table, TaskError, describe, without_number};
 pub use joblog::{Existing, Exit, Joblog};

@@ -9,8 +9,16 @@ use std::collections::BTreeMap;
 use libc::c_long;
 use seccompiler::{BackendError, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompRule};
 
-/// By number; a call without rules may be made with any arguments.
-pub(crate) type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+/// By number: with which arguments a call may be made.
+type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+
+/// What is allowed; all else is not.
+pub(crate) struct Allowed {
+    /// Calls with any arguments.
+    pub calls: Vec<u32>,
+    /// Calls with some.
+    pub rules: Rules,
+}
 
 /// clone(2): `CLONE_NEWNS`, `NEWCGROUP`, `NEWUTS`, `NEWIPC`, `NEWUSER`, `NEWPID` and `NEWNET`; and `CLONE_PARENT`, whose
 /// child would be a child of the supervisor.
@@ -18,9 +26,17 @@ const CLONE_REFUSED: u64 = 0x7e02_0000 | 0x8000;
 /// socket(2): the type, without `SOCK_CLOEXEC` and `SOCK_NONBLOCK`.
 const SOCKET_TYPE: u64 = 0xf;
 
-/// What is allowed to process `own_pid`.
-pub(crate) fn rules(own_pid: u32, network: bool) -> Result<Rules, BackendError> {
-    let mut rules: Rules = CALLS.iter().chain(LEGACY_CALLS).map(|&call| (call, Vec::new())).collect();
+impl Allowed {
+    /// What is allowed to process `own_pid`.
+    pub fn new(own_pid: u32, network: bool) -> Result<Allowed, BackendError> {
+        let online = if network { NETWORK_CALLS } else { &[] };
+        let calls = CALLS.iter().chain(LEGACY_CALLS).chain(online).map(|&call| call as u32).collect();
+        Ok(Allowed { calls, rules: rules(own_pid, network)? })
+    }
+}
+
+fn rules(own_pid: u32, network: bool) -> Result<Rules, BackendError> {
+    let mut rules = Rules::new();
     let own_pid = u64::from(own_pid);
     for call in
         [libc::SYS_kill, libc::SYS_tgkill, libc::SYS_tkill, libc::SYS_rt_sigqueueinfo, libc::SYS_rt_tgsigqueueinfo]
@@ -47,7 +63,9 @@ pub(crate) fn rules(own_pid: u32, network: bool) -> Result<Rules, BackendError> 
     )?;
     all(&mut rules, libc::SYS_clone, [(0, SeccompCmpOp::MaskedEq(CLONE_REFUSED), 0)])?;
     any(&mut rules, libc::SYS_ioctl, 1, IOCTLS)?;
-    any(&mut rules, libc::SYS_fcntl, 1, FCNTLS)?;
+    for (first, last) in FCNTLS {
+        all(&mut rules, libc::SYS_fcntl, [(1, SeccompCmpOp::Ge, first as u64), (1, SeccompCmpOp::Le, last as u64)])?;
+    }
     any(&mut rules, libc::SYS_prctl, 0, PRCTLS)?;
     // utimensat(2) without a path is futimens(3).
     rules.insert(
@@ -59,7 +77,6 @@ pub(crate) fn rules(own_pid: u32, network: bool) -> Result<Rules, BackendError> 
         socket(&mut rules, libc::SYS_socketpair, libc::AF_UNIX, kind)?;
     }
     if network {
-        rules.extend(NETWORK_CALLS.iter().map(|&call| (call, Vec::new())));
         for family in [libc::AF_INET, libc::AF_INET6] {
             for kind in [libc::SOCK_STREAM, libc::SOCK_DGRAM] {
                 socket(&mut rules, libc::SYS_socket, family, kind)?;
@@ -107,44 +124,24 @@ fn socket(rules: &mut Rules, call: c_long, family: i32, kind: i32) -> Result<(),
 /// numbers are those of all architectures that we know; the others are the business of devices and terminals.
 const IOCTLS: [u64; 9] = [0x5401, 0x802c_542a, 0x5413, 0x541b, 0x5421, 0x5450, 0x5451, 0x4004_9409, 0x4020_940d];
 
-/// fcntl(2): all but F_SETOWN and F_SETSIG, which send signals, and leases.
-const FCNTLS: [u64; 17] = [
-    libc::F_DUPFD as u64,
-    libc::F_DUPFD_CLOEXEC as u64,
-    libc::F_GETFD as u64,
-    libc::F_SETFD as u64,
-    libc::F_GETFL as u64,
-    libc::F_SETFL as u64,
-    libc::F_GETLK as u64,
-    libc::F_SETLK as u64,
-    libc::F_SETLKW as u64,
-    libc::F_OFD_GETLK as u64,
-    libc::F_OFD_SETLK as u64,
-    libc::F_OFD_SETLKW as u64,
-    libc::F_GETPIPE_SZ as u64,
-    libc::F_SETPIPE_SZ as u64,
-    libc::F_ADD_SEALS as u64,
-    libc::F_GET_SEALS as u64,
-    // F_DUPFD_QUERY
-    1027,
+/// fcntl(2), from one to another: descriptors, their flags and locks; pipes and seals. Not F_SETOWN and F_SETSIG, which send
+/// signals, nor leases.
+const FCNTLS: [(i32, i32); 3] = [
+    (libc::F_DUPFD, libc::F_SETLKW),
+    (libc::F_OFD_GETLK, libc::F_OFD_SETLKW),
+    (libc::F_DUPFD_CLOEXEC, libc::F_GET_SEALS),
 ];
 
-/// prctl(2): names, and what a process says of its own memory. Not PR_SET_PDEATHSIG, by which workers end with their
-/// supervisor.
-const PRCTLS: [u64; 13] = [
+/// prctl(2): names, and what a process says of itself. Not PR_SET_PDEATHSIG, by which workers end with their supervisor.
+const PRCTLS: [u64; 8] = [
     libc::PR_SET_NAME as u64,
     libc::PR_GET_NAME as u64,
-    libc::PR_GET_PDEATHSIG as u64,
     libc::PR_GET_DUMPABLE as u64,
-    libc::PR_SET_DUMPABLE as u64,
     libc::PR_SET_VMA as u64,
     libc::PR_SET_NO_NEW_PRIVS as u64,
     libc::PR_GET_NO_NEW_PRIVS as u64,
-    libc::PR_GET_SECCOMP as u64,
     libc::PR_SET_TIMERSLACK as u64,
-    libc::PR_GET_TIMERSLACK as u64,
     libc::PR_SET_THP_DISABLE as u64,
-    libc::PR_GET_THP_DISABLE as u64,
 ];
 
 const NETWORK_CALLS: &[c_long] =
@@ -271,7 +268,6 @@ const CALLS: &[c_long] = &[
     libc::SYS_times,
     libc::SYS_sysinfo,
     libc::SYS_uname,
-    libc::SYS_seccomp,
     // Its signals.
     libc::SYS_rt_sigaction,
     libc::SYS_rt_sigprocmask,

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, ErrorKind};
 
-/// More paths than these are not granted one by one: each costs microseconds whenever a worker starts.
-const MAX_PATHS: usize = 4096;
+/// More paths than these are not granted one by one: each costs 5 us whenever a worker starts.
+const MAX_PATHS: usize = 256;
 
 /// What each worker of a pool may reach, from its start to its end: for tasks that read what strangers have made.
 ///
@@ -21,8 +21,8 @@ const MAX_PATHS: usize = 4096;
 /// nothing more in it. Inside, a worker computes, and reaches what it has open, what arguments hand over (ends of a
 /// [`Pipe`](crate::Pipe), locks, a [`Queue`](crate::Queue), proxies of a [`Manager`](crate::Manager)...), and the paths that
 /// are granted. It executes no program (so it can have no [`Process`](crate::Process), [`Pool`](crate::Pool) or `Manager`
-/// of its own), sends signals to nobody else, traces nobody, and changes permissions, owners and times of files only
-/// through descriptors. That a file is there, and how large it is, it may find out of every file.
+/// of its own), sends signals to nobody else, traces nobody, and changes the permissions and times of files only through
+/// descriptors. That a file is there, and how large it is, it may find out of every file.
 ///
 /// Two walls of the kernel do this: Landlock (landlock(7)) guards paths, and from ABI 4 on ports, from ABI 6 on signals
 /// and abstract sockets; seccomp (seccomp(2)) refuses system calls that computing does not need. By default a pool takes
@@ -95,7 +95,7 @@ impl Sandbox {
     /// the folder to what is granted too. What does not exist when a worker starts is not granted to it, nor is a file that
     /// takes another's place later.
     ///
-    /// If more than 4,096 paths are granted then the folders of files are, instead of the files.
+    /// If more than 256 paths are granted then the folders of files are, instead of the files.
     pub fn read(mut self, path: impl Into<PathBuf>) -> Sandbox {
         self.read.push(path.into());
         self
@@ -131,8 +131,7 @@ impl Sandbox {
         if self.is_required
             && let Some(missing) = status.missing()
         {
-            let message =
-                format!("failed to put the workers into a sandbox: {missing} (without `require` they have less)");
+            let message = format!("failed to put the workers into a sandbox: {missing}");
             return Err(Error::new(ErrorKind::Unsupported, message));
         }
         let walls = Walls {

@@ -144,7 +144,8 @@ fn plan_check(planner: Planner, check: &mut Check, paths: &[PathBuf]) -> Plan<Ta
     }
     check.set_lists(lists, entries);
     let entries = check.entries();
-    let read = entries.iter().map(|entry| &*entry.path).filter(|path| *path != Path::new("-"));
+    // A folder is no file to check, and must not be granted with all that is below it.
+    let read = entries.iter().map(|entry| &*entry.path).filter(|path| *path != Path::new("-") && !path.is_dir());
     let access = Access { read: read.map(Path::to_path_buf).collect(), write: Vec::new() };
     // A list that cannot be read is a failure of the command, unlike a file that a list names. They are numbered after
     // all entries, whose numbers are those of their results.
