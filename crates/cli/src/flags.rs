@@ -8,6 +8,8 @@ use procession::Limits;
 use procession_jobs::hash::HashArgs;
 use procession_jobs::logs::LogsArgs;
 
+use crate::doctor::DoctorArgs;
+
 /// Batch jobs that use every core, survive bad input and crashes, and end in one report.
 #[derive(Debug, Parser)]
 #[command(name = "procession", version, arg_required_else_help = true, after_help = EXIT_CODES)]
@@ -29,6 +31,8 @@ pub enum JobCommand {
     /// Print or check checksums of files
     #[command(after_help = HASH_EXAMPLES)]
     Hash(JobArgs<HashArgs>),
+    /// Tell what this machine gives to run jobs, and what to do about what is missing
+    Doctor(DoctorArgs),
 }
 
 /// A job's own arguments, and those of every job.

@@ -13,6 +13,7 @@ use procession_jobs::{DriveError, Finished, Interrupt, Job, Options, PlanError, 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::doctor;
 use crate::flags::{Command, CommonArgs, Format, JobArgs, JobCommand, Sandbox};
 use crate::log::Log;
 use crate::output;
@@ -40,6 +41,7 @@ pub fn run_command() -> ExitCode {
             let workers = workers(&common);
             run(Ok(Hash::new(own, workers)), &common, workers)
         }
+        JobCommand::Doctor(args) => doctor::run(&args),
     }
 }
 

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod again;
+mod doctor;
 mod flags;
 mod job;
 mod log;

@@ -11,6 +11,7 @@ mod futex;
 mod identity;
 mod image;
 mod lock;
+mod machine;
 mod mapping;
 mod poller;
 mod proc;
@@ -35,6 +36,7 @@ pub use futex::{futex_wait, futex_wake};
 pub use identity::Identity;
 pub use image::{BadCall, Call, ImageId, OutsideImage, Plain, Shim, Target, WithContext};
 pub use lock::{try_lock_file, unlock_file};
+pub use machine::{CpuCounts, ResourceLimits, space_bytes, total_memory_bytes, try_sealed_memory};
 pub use poller::{Interest, Notifier, Poller, readable, set_nonblocking};
 pub use proc::{ProcessUsage, children_of_all, descendants, has_only_argument, has_other_threads, process_usage};
 pub use process::{

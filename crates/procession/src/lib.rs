@@ -23,6 +23,7 @@ mod journal;
 mod lane;
 mod limits;
 mod logging;
+mod machine;
 mod manager;
 mod outcome;
 mod pool;
@@ -42,6 +43,7 @@ pub use error::{Error, ErrorKind};
 pub use init::init;
 pub use journal::Journal;
 pub use limits::{IoPriority, Limits, MemoryControl, MemoryGuard};
+pub use machine::{Fact, FactState, Machine};
 #[doc(hidden)]
 pub use manager::macros as __managed;
 pub use manager::{DictProxy, ListProxy, Managed, Manager, MethodCall, MethodReply, NamespaceProxy, Proxy, ValueProxy};
