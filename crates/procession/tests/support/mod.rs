@@ -1,12 +1,16 @@
 //! What the test binaries share: a watchdog, kinds of pools, and gates that tasks wait at.
 #![allow(dead_code)]
 
+mod random;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use procession::{Pool, PoolBuilder, Sandbox, StartMethod};
 use tempfile::TempDir;
+
+pub use random::Random;
 
 /// A test that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -192,24 +196,5 @@ pub fn for_each_seed(name: &str, default: u64, mut seed: impl FnMut(u64)) {
     for n in seeds {
         let name = Name(format!("PROCESSION_SEED={n} in {name}"));
         watched(&name.0, || seed(n));
-    }
-}
-
-/// A small generator of numbers that look random, the same for the same seed (splitmix64).
-#[derive(Clone)]
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number below `end`.
-    pub fn below(&mut self, end: u64) -> u64 {
-        self.next() % end.max(1)
     }
 }
