@@ -12,6 +12,7 @@ mod random;
 mod row;
 mod rows;
 mod table;
+mod toolbox;
 mod watch;
 
 use std::process::ExitCode;

@@ -29,7 +29,6 @@ pub struct Run {
     seeds: u64,
     only: Option<u64>,
     /// The toolbox.
-    #[allow(dead_code, reason = "rows of the toolbox come with its journal")]
     pub binary: PathBuf,
 }
 

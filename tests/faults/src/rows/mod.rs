@@ -5,11 +5,27 @@ mod deadlines;
 mod death;
 mod hostile;
 pub mod leak;
+mod memory;
 pub mod orphans;
+mod outputs;
 mod poison;
 mod results;
+mod resume;
+mod torn;
 
 use crate::row::Row;
 
-pub const ROWS: &[Row] =
-    &[death::ROW, results::ROW, poison::ROW, orphans::ROW, deadlines::ROW, bounded::ROW, leak::ROW, hostile::ROW];
+pub const ROWS: &[Row] = &[
+    death::ROW,
+    results::ROW,
+    poison::ROW,
+    orphans::ROW,
+    deadlines::ROW,
+    memory::ROW,
+    bounded::ROW,
+    leak::ROW,
+    resume::ROW,
+    torn::ROW,
+    outputs::ROW,
+    hostile::ROW,
+];

@@ -44,7 +44,7 @@ fn start(lane: &OwnedFd) -> anyhow::Result<End> {
     let event = Notifier::new()?;
     let (_ours, theirs) = Channel::pair()?;
     let mut stderr = tempfile::tempfile()?;
-    let argument = format!("--procession-worker=pool:{}:by hand", std::process::id());
+    let argument = format!("--procession-worker=pool:0:{}:by hand", std::process::id());
     let fds = vec![lane.as_fd(), bell.as_fd(), event.as_fd(), stderr.as_fd(), theirs.as_fd()];
     let mut child = SelfSpawn { argument: &argument, fds, stderr: Some(stderr.as_fd()), new_session: false }.spawn()?;
     let since = Instant::now();
