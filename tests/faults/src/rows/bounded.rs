@@ -26,6 +26,7 @@ fn run(run: &Run) -> anyhow::Result<()> {
     let since = Instant::now();
     let pool = Pool::builder().workers(2).build()?;
     let (mut least, mut most) = (u64::MAX, 0);
+    let mut at_tenths = Vec::new();
     let mut count = 0;
     for (n, outcome) in (0..).zip(pool.imap(|n: u64| n + 1, 0..items)?) {
         ensure!(outcome.result == Ok(n + 1), "item {n}: {:?}", outcome.result);
@@ -36,16 +37,20 @@ fn run(run: &Run) -> anyhow::Result<()> {
             if n >= items / 10 {
                 let rss = rss_bytes();
                 (least, most) = (least.min(rss), most.max(rss));
+                if n % (items / 10) == 0 {
+                    at_tenths.push(format!("{:.2}", rss as f64 / (1 << 20) as f64));
+                }
             }
         }
     }
     ensure!(count == items, "{count} of {items} came");
     let growth = (most - least) as f64 / least as f64 * 100.0;
     run.figure(format!(
-        "{items} items in {} s, RSS from 10 % of the way on {} to {} ({growth:.1} %)",
+        "{items} items in {} s, RSS from 10 % of the way on {} to {} ({growth:.1} %), at each tenth of it {} MiB",
         since.elapsed().as_secs(),
         mebibytes(least),
-        mebibytes(most)
+        mebibytes(most),
+        at_tenths.join(", ")
     ));
     ensure!(growth <= 10.0, "RSS varied by {growth:.1} %");
     Ok(())

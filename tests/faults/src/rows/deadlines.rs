@@ -50,6 +50,7 @@ fn spin() {
 /// Task: notes when it began, and never ends.
 fn never_ends((how, folder): (How, PathBuf)) {
     note_moment(&folder, &format!("{how:?}"));
+    let _ = std::fs::write(folder.join(format!("pid-{how:?}")), std::process::id().to_string());
     match how {
         How::IgnoresTerm => ignore_term(),
         How::Spins => spin(),
@@ -76,22 +77,38 @@ fn run(run: &Run) -> anyhow::Result<()> {
         let folder = tempfile::tempdir()?;
         // More workers at once would only measure how few cores there are.
         for how in ALL {
-            let pool = Pool::builder().workers(1).timeout(LIMIT).grace(GRACE).build()?;
-            let outcome = pool.submit(never_ends, (how, folder.path().to_path_buf()))?.wait();
+            // Deadlines of tasks and of calls, in turn.
+            let is_call = seed % 2 == 1;
+            let item = (how, folder.path().to_path_buf());
+            let pool = Pool::builder().workers(1).grace(GRACE);
+            let (pool, outcome) = if is_call {
+                let pool = pool.build()?;
+                let outcome = pool.call_timeout(LIMIT).imap(never_ends, [item])?.next();
+                (pool, outcome.context("there is no outcome")?)
+            } else {
+                let pool = pool.timeout(LIMIT).build()?;
+                let outcome = pool.submit(never_ends, item)?.wait();
+                (pool, outcome)
+            };
             let told = now_nanos();
             let failure = outcome.result.err().context("it ended")?;
-            ensure!(failure.is_timeout(), "{how:?}: {failure}");
-            let pid = failure.worker_pid().context("a failure without a worker")? as i32;
+            ensure!(if is_call { failure.is_cancelled() } else { failure.is_timeout() }, "{how:?}: {failure}");
+            let pid = std::fs::read_to_string(folder.path().join(format!("pid-{how:?}"))).context("it never began")?;
+            let pid = pid.parse()?;
             while is_running(pid) {
                 std::thread::sleep(Duration::from_millis(1));
             }
+            drop(pool);
             let began = read_moment(&folder.path().join(format!("{how:?}"))).context("it never began")?;
             outcomes.add(run, seed, Duration::from_nanos(told - began));
             deaths.add(run, seed, Duration::from_nanos(now_nanos() - began));
         }
         Ok(())
     });
-    run.figure(format!("{seeds} seeds of {} kinds, deadline {LIMIT:?}, grace {GRACE:?}", ALL.len()));
+    run.figure(format!(
+        "{seeds} seeds of {} kinds, deadline {LIMIT:?} of the task or of the call, grace {GRACE:?}",
+        ALL.len()
+    ));
     outcomes.close(run);
     deaths.close(run);
     Ok(())

@@ -70,7 +70,7 @@ impl Target {
         let said = String::from_utf8_lossy(&output.stderr);
         ensure!(!output.status.success(), "it ended with success");
         ensure!(output.status.code().is_some_and(|code| code <= 2), "it ended with {}: {said}", output.status);
-        ensure!(said.contains(says) && said.contains("report"), "it said only: {said}");
+        ensure!(said.to_lowercase().contains(says) && said.contains("report"), "it said only: {said}");
         ensure!(std::fs::read(&self.file)? == OLD, "the old file has changed");
         let left = names(&self.folder);
         ensure!(left.len() == 1, "left behind: {left:?}");
@@ -129,7 +129,7 @@ fn errors(run: &Run, job: &Job, out: &Target, want: &[u8]) -> anyhow::Result<()>
             scope
                 .spawn(|| {
                     fail_calls(numbers)?;
-                    out.check_failed(command, "nput/output error")
+                    out.check_failed(command, "input/output error")
                 })
                 .join()
         });
@@ -151,9 +151,9 @@ fn fail_calls(numbers: &[i64]) -> anyhow::Result<()> {
 
 fn full_and_read_only(run: &Run, job: &Job, small: &Tmpfs) -> anyhow::Result<()> {
     let out = Target::new(&small.0)?;
-    out.check_failed(out.command(job)?, "No space left").context("ENOSPC")?;
+    out.check_failed(out.command(job)?, "no space left").context("ENOSPC")?;
     small.remount_read_only()?;
-    out.check_failed(out.command(job)?, "Read-only").context("a read-only folder")?;
+    out.check_failed(out.command(job)?, "read-only").context("a read-only folder")?;
     run.figure("ENOSPC and a read-only folder: told, the old file whole, nothing left behind".to_string());
     Ok(())
 }
