@@ -18,7 +18,7 @@ pub const ROW: Row = Row {
     promise: "outputs are atomic",
     fault: "kill, ENOSPC (a small tmpfs), read-only folder, EIO (a seccomp filter)",
     must_show: "old or new file only",
-    needs: Some("the sweep of leftovers"),
+    needs: None,
     run,
 };
 
@@ -83,13 +83,21 @@ fn kills(run: &Run, job: &Job, out: &Target, want: &[u8]) -> anyhow::Result<()> 
     ensure!(out.command(job)?.status()?.success(), "an undisturbed run fails");
     let usual = since.elapsed();
     let mut seen = BTreeMap::new();
-    let mut kills = 0;
+    let (mut kills, mut known) = (0, names(&out.folder));
     let seeds = run.for_each_seed("kill -9 of a writer", run.seeds(1, 10), |_, mut random| {
         out.restore()?;
-        let child = out.command(job)?.stderr(Stdio::null()).spawn()?;
-        // Most of them near the end, where the file is written.
-        let share = if random.below(4) == 0 { random.below(1000) } else { 800 + random.below(300) };
-        kills += u64::from(kill_after(child, usual * share as u32 / 1000)?);
+        let mut child = out.command(job)?.stderr(Stdio::null()).spawn()?;
+        // Most of them while the file is written: there is a second name then, for a moment.
+        let time = if random.below(4) == 0 {
+            usual * random.below(1000) as u32 / 1000
+        } else {
+            while names(&out.folder).is_subset(&known) && child.try_wait()?.is_none() {
+                std::hint::spin_loop();
+            }
+            Duration::from_micros(random.below(8000))
+        };
+        kills += u64::from(kill_after(child, time)?);
+        known = names(&out.folder);
         let found = std::fs::read(&out.file)?;
         let what = if found == OLD {
             "old"
