@@ -11,6 +11,7 @@ mod outputs;
 mod poison;
 mod results;
 mod resume;
+mod sandbox;
 mod torn;
 
 use crate::row::Row;
@@ -27,5 +28,6 @@ pub const ROWS: &[Row] = &[
     resume::ROW,
     torn::ROW,
     outputs::ROW,
+    sandbox::ROW,
     hostile::ROW,
 ];

@@ -93,7 +93,8 @@ fn run(run: &Run) -> anyhow::Result<()> {
         refused += u64::from(!is_allowed);
         anyhow::Ok(())
     };
-    for (name, is_granted) in [("read/file", true), ("write/file", true), ("secret/file", false), ("read/link", false)] {
+    for (name, is_granted) in [("read/file", true), ("write/file", true), ("secret/file", false), ("read/link", false)]
+    {
         expect(&format!("reading {name}"), is_granted, pool.apply(read, path(name)))?;
     }
     let around = "/proc/self/root".to_string() + path("secret/file").to_str().context("a path")?;
