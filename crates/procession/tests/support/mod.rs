@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use procession::{Pool, PoolBuilder, Sandbox, StartMethod};
 use tempfile::TempDir;
 
+#[allow(unused_imports, reason = "not every test binary has seeds")]
 pub use random::Random;
 
 /// A test that takes longer hangs.
