@@ -5,6 +5,9 @@ mod buffer;
 mod content;
 mod decode;
 mod drive;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod hash;
 mod job;
 mod joblog;

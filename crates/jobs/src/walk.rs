@@ -335,11 +335,11 @@ impl Filter {
         })
     }
 
-    fn takes_file(&self, folder: &Path, name: &OsStr) -> bool {
+    pub(crate) fn takes_file(&self, folder: &Path, name: &OsStr) -> bool {
         self.include.as_ref().is_none_or(|globs| globs.matches(folder, name)) && !self.exclude.matches(folder, name)
     }
 
-    fn takes_folder(&self, folder: &Path, name: &OsStr) -> bool {
+    pub(crate) fn takes_folder(&self, folder: &Path, name: &OsStr) -> bool {
         !self.exclude.matches(folder, name) && !self.exclude_folders.matches(folder, name)
     }
 }

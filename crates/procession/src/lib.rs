@@ -17,6 +17,9 @@
 mod channel;
 mod confinement;
 mod error;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod handle;
 mod init;
 mod journal;

@@ -92,7 +92,7 @@ pub fn read_list(
 }
 
 /// Reads a line without its newline, and of a line that is too long only its start; false at the end.
-fn read_line(reader: &mut dyn BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
+pub(crate) fn read_line(reader: &mut dyn BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
     line.clear();
     let mut any = false;
     loop {

@@ -8,8 +8,8 @@
 mod args;
 mod blocks;
 mod literals;
-mod matcher;
-mod pattern;
+pub(crate) mod matcher;
+pub(crate) mod pattern;
 mod plan;
 mod report;
 mod run;

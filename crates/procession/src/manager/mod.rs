@@ -4,7 +4,7 @@ mod dict;
 mod list;
 mod namespace;
 mod proxy;
-mod server;
+pub(crate) mod server;
 mod value;
 
 use std::sync::Mutex;

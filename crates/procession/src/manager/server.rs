@@ -17,7 +17,7 @@ use crate::{ErrorKind, worker};
 
 /// Asks for an object.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Request {
+pub(crate) struct Request {
     /// Entry and constructor.
     pub call: (u64, u64),
     #[serde(with = "crate::wire::byte_string")]

@@ -22,8 +22,9 @@ use procession_os::{Notifier, Poller, Segment};
 
 use self::workers::may_retry;
 use super::batch::{Batch, Chunk, Event, Hook};
+use super::incoming::Parsed;
 use super::settings::Settings;
-use super::slot::{DoomReason, InFlight, Parsed, Phase, Slot};
+use super::slot::{DoomReason, InFlight, Phase, Slot};
 use super::stats::Counts;
 use crate::lane::{POOL_BELL, POOL_BELL_BYTES};
 use crate::outcome::Details;

@@ -4,6 +4,7 @@ mod batch;
 mod builder;
 mod core;
 mod held;
+pub(crate) mod incoming;
 mod inline;
 mod outlet;
 mod results;

@@ -10,21 +10,17 @@ use std::time::{Duration, Instant};
 use procession_os::{Channel, Segment};
 
 use super::batch::{Carried, Chunk};
+use super::incoming::{Incoming, Parsed};
 use crate::lane::{Lane, PIECE, RESULTS, TASKS, WORKER_BELL};
 use crate::ring::{Consumer, Corrupt, Producer};
-use crate::wire::{self, FRAME_HEADER, Frame, FrameKind, RecordKind};
-use crate::worker::MAX_FAULT;
+use crate::wire::{FRAME_HEADER, Frame, FrameKind};
 
-/// Results from this size on get memory of their own.
-const LARGE: usize = 64 * 1024;
 /// How much of a worker's standard error is kept.
 const STDERR_TAIL: usize = 4096;
 
 pub(crate) struct Slot {
     pub lane: Lane,
     pub lane_fd: OwnedFd,
-    /// No record is longer.
-    max_record_bytes: usize,
     /// By which the handles of arguments go to the worker.
     pub channel: Option<Channel>,
     tasks: Producer,
@@ -127,44 +123,17 @@ struct Outgoing {
     sent: usize,
 }
 
-#[derive(Default)]
-struct Incoming {
-    /// Records, the last one perhaps incomplete.
-    bytes: Vec<u8>,
-    large: Option<Large>,
-}
-
-struct Large {
-    kind: RecordKind,
-    len: usize,
-    payload: Vec<u8>,
-}
-
-/// What a look into the results' ring gave.
-pub(crate) enum Parsed {
-    /// `count` results of done items, as records.
-    Run {
-        count: u32,
-        records: Vec<u8>,
-    },
-    /// One done item.
-    Large(Vec<u8>),
-    Fault(Vec<u8>),
-    NotReady(Vec<u8>),
-}
-
 impl Slot {
     pub fn new(max_result_bytes: usize) -> io::Result<Slot> {
         let (memory, lane_fd) = Segment::create("procession-lane", Lane::BYTES)?;
         Ok(Slot {
             lane: Lane { memory },
             lane_fd,
-            max_record_bytes: max_result_bytes.max(MAX_FAULT),
             channel: None,
             tasks: Producer::new(TASKS),
             results: Consumer::new(RESULTS),
             outgoing: VecDeque::new(),
-            incoming: Incoming::default(),
+            incoming: Incoming::new(max_result_bytes),
             queue: VecDeque::new(),
             next_seq: 0,
             acked_seq: 0,
@@ -195,7 +164,7 @@ impl Slot {
         self.tasks = Producer::new(TASKS);
         self.results = Consumer::new(RESULTS);
         self.outgoing.clear();
-        self.incoming = Incoming::default();
+        self.incoming.clear();
         self.queue.clear();
         (self.next_seq, self.acked_seq, self.given, self.taken) = (0, 0, 0, 0);
         (self.pid, self.pidfd, self.stderr, self.doom, self.not_ready) = (0, None, None, None, None);
@@ -380,90 +349,8 @@ impl Slot {
 
     /// Takes the next results, if any have come. Never more items than the oldest chunk has open.
     pub fn take(&mut self) -> Result<Option<Parsed>, Corrupt> {
-        loop {
-            if let Some(large) = &mut self.incoming.large {
-                let left = large.len - large.payload.len();
-                if left == 0 {
-                    let Some(Large { kind, payload, .. }) = self.incoming.large.take() else { return Err(Corrupt) };
-                    return Ok(Some(match kind {
-                        RecordKind::Done => Parsed::Large(payload),
-                        RecordKind::Fault => Parsed::Fault(payload),
-                        RecordKind::NotReady => Parsed::NotReady(payload),
-                    }));
-                }
-                let available = self.results.available(&self.lane.memory)?;
-                if available == 0 {
-                    return Ok(None);
-                }
-                let now = available.min(left).min(PIECE);
-                large.payload.try_reserve(now).map_err(|_| Corrupt)?;
-                self.results.take(&self.lane.memory, now, &mut large.payload);
-                WORKER_BELL.ring(&self.lane.memory);
-                continue;
-            }
-            if let Some(parsed) = self.parse()? {
-                return Ok(Some(parsed));
-            }
-            if self.incoming.large.is_some() {
-                continue;
-            }
-            let available = self.results.available(&self.lane.memory)?;
-            if available == 0 {
-                return Ok(None);
-            }
-            self.results.take(&self.lane.memory, available.min(PIECE), &mut self.incoming.bytes);
-            WORKER_BELL.ring(&self.lane.memory);
-        }
-    }
-
-    /// Parses what has come: a run of done items, or one other record.
-    fn parse(&mut self) -> Result<Option<Parsed>, Corrupt> {
-        let bytes = &self.incoming.bytes;
         let open = self.queue.front().map_or(0, |f| f.chunk.count - f.done);
-        let (mut at, mut count) = (0, 0);
-        while count < open.max(1) {
-            let Some((header, prefix)) = bytes.get(at..).and_then(wire::get_varint) else { break };
-            let (kind, len) = RecordKind::parse(header).ok_or(Corrupt)?;
-            if kind != RecordKind::NotReady && open == 0 {
-                return Err(Corrupt);
-            }
-            let start = at + prefix;
-            let is_complete = bytes.len() - start >= len;
-            if kind == RecordKind::Done && is_complete && len < LARGE {
-                at = start + len;
-                count += 1;
-                continue;
-            }
-            if count > 0 {
-                break;
-            }
-            if !is_complete && len < LARGE {
-                break;
-            }
-            if len > self.max_record_bytes {
-                return Err(Corrupt);
-            }
-            // The record gets memory of its own.
-            let mut payload = Vec::new();
-            payload.try_reserve(len).map_err(|_| Corrupt)?;
-            if len >= 4 << 20 {
-                procession_os::advise_huge_pages(&mut payload);
-            }
-            let here = (bytes.len() - start).min(len);
-            payload.extend_from_slice(&bytes[start..start + here]);
-            self.incoming.bytes.drain(..start + here);
-            self.incoming.large = Some(Large { kind, len, payload });
-            return Ok(None);
-        }
-        if count == 0 {
-            return Ok(None);
-        }
-        let records = if at == bytes.len() {
-            std::mem::take(&mut self.incoming.bytes)
-        } else {
-            self.incoming.bytes.drain(..at).collect()
-        };
-        Ok(Some(Parsed::Run { count, records }))
+        self.incoming.take(&mut self.results, &self.lane.memory, open)
     }
 
     /// The item that is answered next, as a chunk of its own.
