@@ -132,9 +132,6 @@ fn report(finished: &Finished, common: &CommonArgs, output: &Output, log: &Log) 
     for warning in report.warnings() {
         log.plain(&warning);
     }
-    if log.is_verbose {
-        log.info(&format!("sandbox: {}", output::sandbox(summary)));
-    }
     if report.wants_summary() {
         log.summary(summary);
     }

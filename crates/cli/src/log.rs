@@ -9,6 +9,7 @@ use procession_jobs::{Summary, printable};
 use serde_json::json;
 
 use crate::flags::{CommonArgs, LogFormat};
+use crate::output;
 
 /// Prints messages in the form that the user asked for.
 #[derive(Debug, Clone)]
@@ -51,11 +52,12 @@ impl Log {
         let Summary { tasks, done, elapsed, bytes_in, .. } = summary;
         let rate = *bytes_in as f64 / elapsed.as_secs_f64().max(1e-9);
         let mut text = format!(
-            "{done} of {tasks} tasks done, {} in {} ({}/s, {})",
+            "{done} of {tasks} tasks done, {} in {} ({}/s, {}{})",
             HumanBytes(*bytes_in),
             seconds(*elapsed),
             HumanBytes(rate as u64),
             if summary.workers == 1 { "1 worker".into() } else { format!("{} workers", summary.workers) },
+            if self.is_verbose { format!("; sandbox: {}", output::sandbox(summary)) } else { String::new() },
         );
         let counts = [
             (summary.failed, "failed"),

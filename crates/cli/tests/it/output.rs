@@ -39,6 +39,7 @@ fn the_json_report_has_every_key_in_order() {
                 "peak_rss_bytes",
                 "bytes_in",
                 "workers",
+                "sandbox",
                 "result",
                 "failures"
             ]
