@@ -20,7 +20,8 @@ pub fn hash_list(data: &[u8]) {
     let mut parser = LineParser::new(None);
     let (mut reader, mut line) = (data, Vec::new());
     while read_line(&mut reader, &mut line).expect("memory can be read") {
-        let Some(parsed) = parser.parse(&line) else { continue };
+        // No file has an empty name, so none is written; a tagged line can say so.
+        let Some(parsed) = parser.parse(&line).filter(|parsed| parsed.path.as_os_str() != "") else { continue };
         for tag in [false, true] {
             let mut written = Vec::new();
             let style = LineStyle { algorithm: parsed.algorithm, tag, zero: false };
