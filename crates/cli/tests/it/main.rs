@@ -7,4 +7,5 @@ mod hash;
 mod journal;
 mod logs;
 mod output;
+mod sandbox;
 mod signals;
