@@ -14,6 +14,8 @@ use crate::{Error, ErrorKind};
 
 /// What a power cut may cost.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+/// How long to wait for the lock.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 /// Records are found with reads of this size.
 const READ_BYTES: usize = 256 << 10;
 
@@ -74,7 +76,7 @@ impl JournalFile {
         if !metadata.is_file() {
             return Err(refuse(ErrorKind::BadArgument, "it is no regular file"));
         }
-        if !procession_os::try_lock_file(&file).map_err(cannot)? {
+        if !lock(&file).map_err(cannot)? {
             return Err(refuse(ErrorKind::Busy, "another program uses it"));
         }
         // Only now, for whoever had the lock may have written.
@@ -225,6 +227,21 @@ impl Drop for JournalFile {
         // Whoever wants to know has called `flush`.
         let _ = self.sync();
         procession_os::unlock_file(&self.file);
+    }
+}
+
+/// Takes the lock; false if somebody has it for longer than a moment. A program that was killed while it started a process
+/// has left a copy of its descriptors there, until that executes its own program.
+fn lock(file: &File) -> io::Result<bool> {
+    let start = Instant::now();
+    loop {
+        if procession_os::try_lock_file(file)? {
+            return Ok(true);
+        }
+        if start.elapsed() > LOCK_PATIENCE {
+            return Ok(false);
+        }
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
