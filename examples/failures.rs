@@ -23,7 +23,7 @@ fn main() -> Result<(), procession::Error> {
             Ok(n) => println!("task {}: {n}", outcome.index),
             Err(failure) => match failure.kind() {
                 FailureKind::Panicked { message, .. } => println!("task {}: panicked: {message}", failure.index()),
-                FailureKind::TimedOut { limit } => println!("task {}: longer than {limit:?}", failure.index()),
+                FailureKind::TimedOut { limit, .. } => println!("task {}: longer than {limit:?}", failure.index()),
                 other => println!("task {}: {other}", failure.index()),
             },
         }

@@ -143,8 +143,11 @@ impl Supervisor {
                                 continue;
                             }
                         };
-                        if let Some(started) = self.start(lease, id, name, method, role, fds, group) {
-                            return Ok(Some(started));
+                        let (group, door) = group.unzip();
+                        let supervisor_pid = std::process::id() as i32;
+                        let worker = StartedWorker { role, name, supervisor_pid, fds, door };
+                        if let Some(worker) = self.start((lease, id), method, worker, group) {
+                            return Ok(Some(worker));
                         }
                     }
                     Ok(Request::Signal { id, signal }) => {
@@ -168,16 +171,11 @@ impl Supervisor {
     /// Starts a worker. In the worker itself, if it was forked, returns what it needs to know.
     fn start(
         &mut self,
-        lease: u64,
-        id: u64,
-        name: String,
+        (lease, id): (u64, u64),
         method: StartMethod,
-        role: Role,
-        mut fds: Vec<OwnedFd>,
-        group: Option<(MemoryGroup, OwnedFd)>,
+        worker: StartedWorker,
+        group: Option<MemoryGroup>,
     ) -> Option<StartedWorker> {
-        let supervisor_pid = std::process::id() as i32;
-        let (group, door) = group.unzip();
         if method == StartMethod::ForkServer && !self.can_fork && !self.has_warned {
             self.has_warned = true;
             eprintln!(
@@ -187,16 +185,12 @@ impl Supervisor {
         }
         let started = if method == StartMethod::ForkServer && self.can_fork {
             match procession_os::fork_single_threaded() {
-                Ok(Forked::Child) => {
-                    return Some(StartedWorker { role, name, supervisor_pid, fds, door });
-                }
+                Ok(Forked::Child) => return Some(worker),
                 Ok(Forked::Parent(pid)) => Ok(pid),
                 Err(e) => Err(e),
             }
         } else {
-            let doors = usize::from(door.is_some());
-            fds.extend(door);
-            spawn(supervisor_pid, &name, role, doors, &fds)
+            spawn(&worker)
         };
         let watched = started.and_then(|pid| match self.watch(pid) {
             Ok(pidfd) => Ok((pid, pidfd)),
@@ -327,13 +321,15 @@ impl Finishing {
 }
 
 /// Starts a worker by executing this program again.
-fn spawn(supervisor_pid: i32, name: &str, role: Role, doors: usize, fds: &[OwnedFd]) -> io::Result<i32> {
+fn spawn(worker: &StartedWorker) -> io::Result<i32> {
+    let StartedWorker { role, name, supervisor_pid, fds, door } = worker;
     let role = match role {
         Role::PoolWorker => "pool".to_string(),
         Role::Process { handles } => format!("process+{handles}"),
     };
+    let doors = usize::from(door.is_some());
     let argument = format!("{WORKER_ARGUMENT}{role}:{doors}:{supervisor_pid}:{name}");
-    let fds = fds.iter().map(AsFd::as_fd).collect();
+    let fds = fds.iter().chain(door).map(AsFd::as_fd).collect();
     Ok(SelfSpawn { argument: &argument, fds, stderr: None, new_session: false }.spawn()?.pid())
 }
 
