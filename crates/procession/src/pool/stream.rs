@@ -189,14 +189,20 @@ where
     /// the next chunk. True if an item has its outcome already.
     fn pull(&mut self, held: usize) -> bool {
         let allowed = self.shared.settings.max_items() - (self.pulled - self.received + held);
-        let want = self.chunk_len().min(allowed + self.chunk.count as usize);
+        let most = self.pulled + allowed;
+        let want = self.chunk_len();
+        // What the journal has is no part of the chunk, but pulling has an end for it, too.
+        let (mut given, mut given_bytes) = (0, 0);
         self.chunk.undo();
         if self.chunk.count == 0 {
             self.chunk.payload = self.spare_payload();
         }
         let start = Instant::now();
-        while (self.chunk.count as usize) < want && self.chunk.payload.len() < CHUNK_BYTES {
-            if is_worth_a_look(self.chunk.count) && start.elapsed() > PULL_TIME {
+        while (self.chunk.count as usize) < want
+            && self.pulled < most
+            && self.chunk.payload.len() + given_bytes < CHUNK_BYTES
+        {
+            if is_worth_a_look(self.chunk.count + given) && start.elapsed() > PULL_TIME {
                 break;
             }
             let Some(item) = self.items.next() else {
@@ -210,7 +216,9 @@ where
                         let chunk = &self.chunk.payload;
                         let argument = wire::next_item(chunk, self.chunk.end).map_or(0..0, |(start, end)| start..end);
                         if let Some(payload) = recording.look_up::<R>(self.pulled, &chunk[argument], &identity) {
-                            return self.give_recorded(payload);
+                            (given, given_bytes) = (given + 1, given_bytes + payload.len());
+                            self.give_recorded(payload);
+                            continue;
                         }
                     }
                 }
@@ -218,14 +226,16 @@ where
                     if let Some(recording) = self.recording.as_mut().filter(|_| handles.is_empty())
                         && let Some(payload) = recording.look_up::<R>(self.pulled, &single, &identity)
                     {
-                        return self.give_recorded(payload);
+                        (given, given_bytes) = (given + 1, given_bytes + payload.len());
+                        self.give_recorded(payload);
+                        continue;
                     }
                     self.submit_chunk();
                     let index = self.pulled;
                     self.pulled += 1;
                     self.last_chunk = 1;
                     self.submit(index, 1, Arc::new(single), true, carried(handles));
-                    return false;
+                    return given > 0;
                 }
                 Err(message) => {
                     // This item ends the chunk, for a chunk's items are numbered without gaps.
@@ -239,19 +249,23 @@ where
             self.chunk.complete();
             self.pulled += 1;
         }
-        self.last_chunk = self.chunk.count as usize;
+        if self.chunk.count > 0 {
+            self.last_chunk = self.chunk.count as usize;
+        }
         self.submit_chunk();
-        false
+        given > 0
     }
 
     /// Gives an item that was just pulled the result that the journal has for it.
-    fn give_recorded(&mut self, payload: Vec<u8>) -> bool {
-        // It ends the chunk, for a chunk's items are numbered without gaps.
-        self.submit_chunk();
+    fn give_recorded(&mut self, payload: Vec<u8>) {
+        if self.chunk.count > 0 {
+            // It ends the chunk, for a chunk's items are numbered without gaps.
+            self.submit_chunk();
+        }
+        self.chunk.undo();
         let event = Event::Large { index: self.pulled, attempts: 0, elapsed: Duration::ZERO, payload };
         self.pulled += 1;
         deliver_locally(&self.shared, &self.batch, event);
-        true
     }
 
     fn submit_chunk(&mut self) {
