@@ -28,9 +28,11 @@ const SOCKET_TYPE: u64 = 0xf;
 
 impl Allowed {
     /// What is allowed to process `own_pid`.
-    pub fn new(own_pid: u32, network: bool) -> Result<Allowed, BackendError> {
+    pub fn new(own_pid: u32, network: bool, truncates: bool) -> Result<Allowed, BackendError> {
         let online = if network { NETWORK_CALLS } else { &[] };
-        let calls = CALLS.iter().chain(LEGACY_CALLS).chain(online).map(|&call| call as u32).collect();
+        let is_allowed = |call: &&c_long| truncates || !TRUNCATING_CALLS.contains(call);
+        let calls =
+            CALLS.iter().chain(LEGACY_CALLS).chain(online).filter(is_allowed).map(|&call| call as u32).collect();
         Ok(Allowed { calls, rules: rules(own_pid, network)? })
     }
 }
@@ -142,6 +144,17 @@ const PRCTLS: [u64; 8] = [
     libc::PR_GET_NO_NEW_PRIVS as u64,
     libc::PR_SET_TIMERSLACK as u64,
     libc::PR_SET_THP_DISABLE as u64,
+];
+
+/// Calls that can make a file shorter by its path; openat(2) and open(2) are looked at closer.
+const TRUNCATING_CALLS: &[c_long] = &[
+    libc::SYS_truncate,
+    libc::SYS_openat,
+    libc::SYS_openat2,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_open,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_creat,
 ];
 
 const NETWORK_CALLS: &[c_long] =
@@ -363,7 +376,7 @@ mod tests {
     /// Runs `test` in a thread of its own that may make what system calls a sandbox allows.
     fn caged<T: Send + 'static>(network: bool, test: impl FnOnce() -> T + Send + 'static) -> T {
         let run = move || {
-            crate::confine_calls(network).unwrap();
+            crate::confine_calls(network, true).unwrap();
             test()
         };
         std::thread::spawn(run).join().unwrap()
@@ -523,6 +536,34 @@ mod tests {
     fn calls_that_the_c_library_can_do_without_are_not_there() {
         let errors = caged(false, || [libc::SYS_clone3, 462, 100_000].map(|number| call(number, [0; 6])));
         assert_eq!(errors, [libc::ENOSYS; 3]);
+    }
+
+    #[test]
+    fn who_writes_nothing_truncates_nothing() {
+        let path = std::env::temp_dir().join(format!("procession-truncate-{}", std::process::id()));
+        std::fs::write(&path, "text").unwrap();
+        let name = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).unwrap();
+        let run = move || {
+            crate::confine_calls(false, false).unwrap();
+            let (at, name, flags) = (i64::from(libc::AT_FDCWD), name.as_ptr() as i64, i64::from(libc::O_TRUNC));
+            let mut refused = vec![
+                (libc::SYS_openat, [at, name, flags, 0, 0, 0]),
+                (libc::SYS_openat, [at, name, flags | i64::from(libc::O_WRONLY), 0, 0, 0]),
+                (libc::SYS_openat2, [at, name, 0, 0, 0, 0]),
+                (libc::SYS_truncate, [name, 0, 0, 0, 0, 0]),
+            ];
+            #[cfg(target_arch = "x86_64")]
+            refused.extend([(libc::SYS_open, [name, flags, 0, 0, 0, 0]), (libc::SYS_creat, [name, 0o600, 0, 0, 0, 0])]);
+            let refused: Vec<_> = refused.into_iter().map(|(number, arguments)| call(number, arguments)).collect();
+            let mut allowed = vec![call(libc::SYS_openat, [at, name, 0, 0, 0, 0])];
+            #[cfg(target_arch = "x86_64")]
+            allowed.push(call(libc::SYS_open, [name, 0, 0, 0, 0, 0]));
+            (refused, allowed)
+        };
+        let (refused, allowed) = std::thread::spawn(run).join().unwrap();
+        assert!(refused.iter().all(|&error| error == libc::EPERM) && allowed.iter().all(|&error| error == 0));
+        assert_eq!(std::fs::read(&path).unwrap(), b"text");
+        std::fs::remove_file(path).unwrap();
     }
 
     #[test]

@@ -25,6 +25,10 @@ pub struct PathGrants<'a> {
     pub write: &'a [PathBuf],
     /// Whether TCP ports can be used.
     pub network: bool,
+    /// Whether truncation is looked at. If not then something else must refuse it
+    /// ([`confine_calls`](crate::confine_calls)), and files are opened faster: the kernel looks for the right to truncate
+    /// whenever one is opened, up to the root if it is not granted.
+    pub truncates: bool,
 }
 
 /// Lets the calling thread, and what it starts from now on, open nothing but what is granted. What is open stays so. By
@@ -33,7 +37,11 @@ pub struct PathGrants<'a> {
 /// # Errors
 /// When the kernel has no Landlock, or refuses.
 pub fn confine_paths(grants: PathGrants<'_>) -> io::Result<()> {
-    let mut ruleset = Ruleset::default().handle_access(AccessFs::from_all(NEWEST)).map_err(io::Error::other)?;
+    let mut handled = AccessFs::from_all(NEWEST);
+    if !grants.truncates {
+        handled.remove(AccessFs::Truncate);
+    }
+    let mut ruleset = Ruleset::default().handle_access(handled).map_err(io::Error::other)?;
     if !grants.network {
         ruleset = ruleset.handle_access(AccessNet::from_all(NEWEST)).map_err(io::Error::other)?;
     }
@@ -139,7 +147,7 @@ mod tests {
     ) -> Option<T> {
         crate::SandboxSupport::look().landlock.as_ref().ok()?;
         let run = move || {
-            confine_paths(PathGrants { read: &read, write: &write, network: false }).unwrap();
+            confine_paths(PathGrants { read: &read, write: &write, network: false, truncates: true }).unwrap();
             test()
         };
         Some(std::thread::spawn(run).join().unwrap())

@@ -237,14 +237,21 @@ impl Walls {
         }
         // On kernels before 6.9 it is told by /proc, which is out of reach later.
         Identity::own();
+        // Who writes nothing truncates nothing; the cheaper of the walls sees to that.
+        let truncates = !self.write.is_empty() || !self.has_seccomp;
         if self.has_landlock {
             let paths = |names: &[OsString]| names.iter().map(PathBuf::from).collect::<Vec<PathBuf>>();
             let (read, write) = (paths(&self.read), paths(&self.write));
-            procession_os::confine_paths(PathGrants { read: &read, write: &write, network: self.has_network })
-                .map_err(|e| failed("Landlock", e))?;
+            procession_os::confine_paths(PathGrants {
+                read: &read,
+                write: &write,
+                network: self.has_network,
+                truncates,
+            })
+            .map_err(|e| failed("Landlock", e))?;
         }
         if self.has_seccomp {
-            procession_os::confine_calls(self.has_network).map_err(|e| failed("seccomp", e))?;
+            procession_os::confine_calls(self.has_network, truncates).map_err(|e| failed("seccomp", e))?;
         }
         IS_CONFINED.store(self.has_landlock || self.has_seccomp, Ordering::Relaxed);
         Ok(())
