@@ -13,7 +13,7 @@ use crate::lane::{Lane, RESULTS};
 use crate::pool::incoming::{Incoming, Parsed};
 use crate::ring::{Consumer, Place, Producer};
 use crate::wire::{self, Bytes, FRAME_HEADER, Fault, Frame, RecordKind};
-use crate::{logging, manager, supervisor};
+use crate::{journal, logging, manager, supervisor};
 
 /// The bytes that are left to a target.
 struct Input<'a>(&'a [u8]);
@@ -163,6 +163,12 @@ pub fn logging(data: &[u8]) {
         survives::<logging::Event>(data);
         logging::pass_on(&event, 1);
     }
+}
+
+/// A file that was a journal once, or never.
+pub fn journal(data: &[u8]) {
+    let journal::Found { start, end, count } = journal::find(data);
+    assert!(start <= end && end <= data.len() as u64 && (count > 0) == (end > start));
 }
 
 /// What can be decoded is encoded to what decodes to the same.

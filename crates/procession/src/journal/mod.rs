@@ -16,6 +16,8 @@ use self::file::{JournalFile, Opening};
 use crate::Error;
 
 pub(crate) use self::recording::Recording;
+#[cfg(fuzzing)]
+pub(crate) use self::scan::fuzzing::{Found, find};
 
 /// A file in which a call writes down the results of its tasks, so that the same call, after a crash or a kill, runs only
 /// what is not there yet. [`Pool::journal`](crate::Pool::journal) uses it.

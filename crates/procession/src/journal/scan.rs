@@ -87,3 +87,25 @@ fn read_prefix(file: &mut impl Read, room: u64) -> io::Result<Option<RecordPrefi
     let prefix = RecordPrefix::parse(&bytes);
     Ok((prefix.payload_bytes <= room).then_some(prefix))
 }
+
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing {
+    use super::super::format::{Header, read_header};
+    use super::scan;
+
+    /// Where the records of a journal are, and how many.
+    pub(crate) struct Found {
+        pub start: u64,
+        pub end: u64,
+        pub count: u64,
+    }
+
+    /// Takes bytes for a journal, as a call that resumes it does.
+    pub(crate) fn find(bytes: &[u8]) -> Found {
+        let (mut file, len) = (bytes, bytes.len() as u64);
+        let header = read_header(&mut file, len).expect("memory can be read");
+        let Header::Whole { bytes: start, .. } = header else { return Found { start: 0, end: 0, count: 0 } };
+        let (records, end) = scan(&mut file, start, len).expect("memory can be read");
+        Found { start, end, count: records.count }
+    }
+}
