@@ -67,7 +67,7 @@ impl Arguments {
         let mode = match names.as_slice() {
             _ if is_list => Mode::List,
             [row] if is_here => Mode::OneRow(row),
-            [] => Mode::Table { rows: ROWS.iter().filter(|row| row.needs.is_none()).collect(), is_markdown },
+            [] => Mode::Table { rows: ROWS.iter().collect(), is_markdown },
             rows => Mode::Table { rows: rows.to_vec(), is_markdown },
         };
         Ok(Arguments { mode, run: Run::new(seeds, seed, binary), passed_on })

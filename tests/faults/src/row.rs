@@ -19,8 +19,6 @@ pub struct Row {
     pub promise: &'static str,
     pub fault: &'static str,
     pub must_show: &'static str,
-    /// What is not there yet; such a row runs only if it is named.
-    pub needs: Option<&'static str>,
     pub run: fn(&Run) -> anyhow::Result<()>,
 }
 

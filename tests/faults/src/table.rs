@@ -89,8 +89,7 @@ fn read_all(file: &mut File) -> anyhow::Result<String> {
 /// Prints all rows there are.
 pub fn list() -> anyhow::Result<bool> {
     for row in ROWS {
-        let needs = row.needs.map(|needs| format!(" (only by name: needs {needs})")).unwrap_or_default();
-        println!("{:<10} {}: {}{needs}", row.name, row.promise, row.fault);
+        println!("{:<10} {}: {}", row.name, row.promise, row.fault);
     }
     Ok(true)
 }

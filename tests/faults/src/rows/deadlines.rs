@@ -19,7 +19,6 @@ pub const ROW: Row = Row {
     promise: "deadlines hold",
     fault: "a child that ignores TERM, spins, is stopped, or waits for a child of its own that ignores TERM",
     must_show: "dead by deadline + grace + 0.5 s",
-    needs: None,
     run,
 };
 

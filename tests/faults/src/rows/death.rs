@@ -16,7 +16,6 @@ pub const ROW: Row = Row {
     promise: "a worker's death never hangs",
     fault: "SIGKILL, SIGSEGV, abort, exit(0) at every protocol step; SIGSTOP with a timeout",
     must_show: "0 hangs; typed outcome within 1 s, for SIGSTOP by deadline + grace + 0.5 s",
-    needs: None,
     run,
 };
 

@@ -17,7 +17,6 @@ pub const ROW: Row = Row {
     promise: "nothing leaks",
     fault: "10,000 workers recycled; kill -9 of programs with pools, queues and named memory",
     must_show: "descriptors as before, /dev/shm and the folder of temporary files empty",
-    needs: None,
     run,
 };
 

@@ -14,7 +14,6 @@ pub const ROW: Row = Row {
     promise: "memory is capped",
     fault: "allocate 2x the cap, slowly and at once",
     must_show: "only that task, as over memory; the machine stays usable",
-    needs: None,
     run,
 };
 

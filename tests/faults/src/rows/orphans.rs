@@ -17,7 +17,6 @@ pub const ROW: Row = Row {
     promise: "no orphans",
     fault: "kill -9 of the parent; grandchildren that setsid, fork twice and close their streams",
     must_show: "none after 2 s",
-    needs: None,
     run,
 };
 

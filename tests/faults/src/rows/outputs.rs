@@ -18,7 +18,6 @@ pub const ROW: Row = Row {
     promise: "outputs are atomic",
     fault: "kill, ENOSPC (a small tmpfs), read-only folder, EIO (a seccomp filter)",
     must_show: "old or new file only",
-    needs: None,
     run,
 };
 

@@ -11,7 +11,6 @@ pub const ROW: Row = Row {
     promise: "poison is isolated",
     fault: "one input of 10,000 always crashes (SIGSEGV), with and without retries",
     must_show: "it alone fails, 9,999 done",
-    needs: None,
     run,
 };
 

@@ -14,7 +14,6 @@ pub const ROW: Row = Row {
     promise: "results survive",
     fault: "1 of 4 workers is killed every 50 ms over 10,000 tasks, retries on",
     must_show: "10,000 results, in order",
-    needs: None,
     run,
 };
 

@@ -14,7 +14,6 @@ pub const ROW: Row = Row {
     promise: "resume is exact",
     fault: "kill -9 at random points of a job with 1,000 outputs",
     must_show: "bytes identical, 0 finished tasks re-run",
-    needs: Some("--journal"),
     run,
 };
 

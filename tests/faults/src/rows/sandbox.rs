@@ -20,7 +20,6 @@ pub const ROW: Row = Row {
     promise: "a sandbox holds",
     fault: "read and write outside the grant, connect, exec, look into and signal the parent",
     must_show: "all refused",
-    needs: None,
     run,
 };
 

@@ -13,7 +13,6 @@ pub const ROW: Row = Row {
     promise: "a torn journal is no obstacle",
     fault: "truncate and flip each byte of the last record",
     must_show: "resumes, never panics",
-    needs: Some("--journal"),
     run,
 };
 

@@ -15,7 +15,6 @@ pub const ROW: Row = Row {
     promise: "hostile bytes on the wire are an error, and no more",
     fault: "random frames, huge lengths, version skew, a worker that lies about indices or dodges its deadline",
     must_show: "typed error, no allocation over the limit",
-    needs: None,
     run,
 };
 
