@@ -273,8 +273,8 @@ pub fn run<J: Job>(
         contents: Contents::default(),
     };
     let outcomes = match &records.journal {
-        Some(journal) => pool.journal(journal).try_imap_unordered_with(job.context(), J::run, tasks),
-        None => pool.try_imap_unordered_with(job.context(), J::run, tasks),
+        Some(journal) => pool.journal(journal).try_imap_unordered_with(job.context(), run_task::<J>, tasks),
+        None => pool.try_imap_unordered_with(job.context(), run_task::<J>, tasks),
     };
     let mut outcomes = outcomes.map_err(DriveError::Pool)?;
     loop {
@@ -327,6 +327,11 @@ pub fn run<J: Job>(
     take_stats(&mut summary, &pool);
     let unrecorded = selected.borrow().check().err().map(|error| error.to_string()).or_else(|| records.problem());
     Ok(Finished { summary, report: job.report(), broken, unrecorded, pool })
+}
+
+/// [`Job::run`], whose error tells the pool whether another try may help.
+fn run_task<J: Job>(context: &J::Context, task: J::Task) -> Result<J::Done, procession::TaskError> {
+    J::run(context, task).map_err(procession::TaskError::from)
 }
 
 /// Plans the first tasks while the workers start.
