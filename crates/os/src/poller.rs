@@ -1,12 +1,12 @@
 //! Waiting for several descriptors at once (epoll(7)), and an event that any process can raise (eventfd(2)).
 
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, epoll};
-use rustix::io::Errno;
+use rustix::io::{Errno, ReadWriteFlags};
 use rustix::time::Timespec;
 
 fn timespec(timeout: Duration) -> Timespec {
@@ -89,6 +89,9 @@ impl Poller {
     }
 }
 
+/// preadv2(2): -1, where reading goes on, as read(2) does.
+const AT_NO_OFFSET: u64 = u64::MAX;
+
 /// An event that can be raised from any process that holds it.
 #[derive(Debug)]
 pub struct Notifier(OwnedFd);
@@ -107,15 +110,24 @@ impl Notifier {
         Notifier(fd)
     }
 
-    /// Raises the event. It stays raised until [`Notifier::clear`].
+    /// Raises the event. It stays raised until [`Notifier::clear`]. Another process that holds it can make this wait until
+    /// then.
     pub fn raise(&self) {
         // EAGAIN: the counter is full, so the event is raised already.
         let _ = rustix::io::write(&self.0, &1u64.to_ne_bytes());
     }
 
-    /// Takes the event back.
+    /// Takes the event back, and never waits: not even if another process that holds it has made it one that waits
+    /// (fcntl(2), `F_SETFL`). Where the kernel cannot promise that (before Linux 5.8) it is asked first.
     pub fn clear(&self) {
-        let _ = rustix::io::read(&self.0, &mut [0u8; 8]);
+        let mut count = [0u8; 8];
+        let read =
+            rustix::io::preadv2(&self.0, &mut [IoSliceMut::new(&mut count)], AT_NO_OFFSET, ReadWriteFlags::NOWAIT);
+        if matches!(read, Err(Errno::OPNOTSUPP | Errno::NOSYS))
+            && readable(&self.0, Some(Duration::ZERO)).unwrap_or(false)
+        {
+            let _ = rustix::io::read(&self.0, &mut count);
+        }
     }
 }
 
@@ -143,5 +155,16 @@ mod tests {
         poller.remove(&event);
         event.raise();
         assert!(poller.wait(Some(Duration::ZERO)).unwrap().is_empty());
+    }
+
+    #[test]
+    fn clearing_never_waits() {
+        let event = Notifier::new().unwrap();
+        rustix::io::ioctl_fionbio(&event, false).unwrap();
+        event.clear();
+        event.raise();
+        event.clear();
+        event.clear();
+        assert!(!readable(&event, Some(Duration::ZERO)).unwrap());
     }
 }

@@ -83,7 +83,11 @@ pub(crate) struct Core {
     pub poller: Arc<Poller>,
     pub bell: Arc<Segment>,
     pub bell_fd: std::os::fd::OwnedFd,
+    /// By which the program wakes the engine. No worker has it: the lock is held when it is raised, and one that fills an
+    /// event and makes it wait could hold that for ever.
     pub event: Arc<Notifier>,
+    /// By which workers do.
+    pub worker_event: Notifier,
     pub counts: Counts,
     /// Somebody sleeps on the bell and will look at the lanes next.
     pub is_driven: bool,
@@ -114,7 +118,9 @@ impl Core {
     pub fn new(settings: Arc<Settings>, poller: Arc<Poller>) -> io::Result<Core> {
         let (bell, bell_fd) = Segment::create("procession-bell", POOL_BELL_BYTES)?;
         let event = Arc::new(Notifier::new()?);
+        let worker_event = Notifier::new()?;
         poller.add(&*event, ON_EVENT)?;
+        poller.add(&worker_event, ON_EVENT)?;
         Ok(Core {
             slots: (0..if settings.is_inline { 0 } else { settings.workers })
                 .map(|_| Slot::new(settings.max_result_bytes))
@@ -132,6 +138,7 @@ impl Core {
             bell: Arc::new(bell),
             bell_fd,
             event,
+            worker_event,
             counts: Counts::default(),
             is_driven: false,
             waiters: 0,

@@ -261,7 +261,10 @@ impl Shared {
             let mut core = self.lock();
             for interest in ready {
                 match interest {
-                    ON_EVENT => core.event.clear(),
+                    ON_EVENT => {
+                        core.event.clear();
+                        core.worker_event.clear();
+                    }
                     ON_LEASE => core.read_lease(),
                     worker => {
                         let is_socket = worker & ON_SOCKET != 0;

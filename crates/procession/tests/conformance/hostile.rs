@@ -4,6 +4,8 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
+use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+
 use crate::support::{Kind, raise, square};
 
 /// The head of the results' ring, the tail of the tasks' ring, and the mode of the pool's bell.
@@ -50,6 +52,30 @@ pub fn a_worker_writes_into_the_bell(kind: Kind) {
     }
     let task = pool.submit(silences_the_bell, 7).unwrap();
     assert_eq!(task.wait().result, Ok(7));
+}
+
+/// Fills the event by which workers wake the pool, and makes it one at which writers and readers wait.
+fn jams_the_event(_: ()) {
+    let own = pidfd_open(getpid(), PidfdFlags::empty()).unwrap();
+    let is_event = |fd: &i32| {
+        std::fs::read_link(format!("/proc/self/fd/{fd}")).is_ok_and(|link| link.as_os_str() == "anon_inode:[eventfd]")
+    };
+    let number = (0..64).find(is_event).expect("an event");
+    let event = pidfd_getfd(&own, number, PidfdGetfdFlags::empty()).unwrap();
+    rustix::io::ioctl_fionbio(&event, false).unwrap();
+    loop {
+        let _ = rustix::io::write(&event, &(u64::MAX - 1).to_ne_bytes());
+    }
+}
+
+pub fn a_worker_jams_the_event(kind: Kind) {
+    let limit = Duration::from_millis(200);
+    let pool = kind.builder().timeout(limit).grace(Duration::ZERO).build().unwrap();
+    let jammed = pool.submit(jams_the_event, ()).unwrap();
+    for n in 0..1000 {
+        assert_eq!(pool.submit(square, n).unwrap().wait().result, Ok(n * n));
+    }
+    assert!(jammed.wait().failure().unwrap().is_timeout());
 }
 
 fn takes_what_was_never_sent(n: u64) -> u64 {

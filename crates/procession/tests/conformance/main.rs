@@ -195,6 +195,7 @@ suite! {
         workers::what_a_task_leaves_behind_is_ended
         hostile::a_late_worker_breaks_its_ring
         hostile::a_worker_writes_into_the_bell
+        hostile::a_worker_jams_the_event
         hostile::a_worker_breaks_its_ring_before_a_context_comes
         hostile::a_task_that_hides_that_it_runs_is_not_begun_for_ever
         hostile::a_task_that_hides_that_it_ran_does_not_kill_workers_for_ever

@@ -106,7 +106,8 @@ impl Core {
                 _ => None,
             },
         };
-        let fds = [slot.lane_fd(), self.bell_fd.as_fd(), self.event.as_fd(), stderr_end.as_fd(), channel_end.as_fd()];
+        let fds =
+            [slot.lane_fd(), self.bell_fd.as_fd(), self.worker_event.as_fd(), stderr_end.as_fd(), channel_end.as_fd()];
         slot.phase = match lease.send(&request, &fds) {
             Ok(()) => Phase::Starting,
             // The supervisor is gone. We will be told, and open another lease.
