@@ -5,6 +5,10 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::io::Errno;
+use rustix::process::Pid;
 
 /// Which kind of control groups there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +81,14 @@ impl MemoryGroups {
     /// When the kernel refuses.
     pub fn create(&self, number: u64, limit_bytes: u64) -> io::Result<MemoryGroup> {
         let path = self.parent.join(format!("{PREFIX}{}-{number}", std::process::id()));
-        fs::create_dir(&path)?;
+        match fs::create_dir(&path) {
+            // Left by a killed process that had our number: in a container they are the same in each run.
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                fs::remove_dir(&path)?;
+                fs::create_dir(&path)?;
+            }
+            made => made?,
+        }
         let group = MemoryGroup { path, version: self.version };
         match group.set_limit(limit_bytes) {
             Ok(()) => Ok(group),
@@ -93,7 +104,7 @@ impl MemoryGroups {
         for entry in fs::read_dir(&self.parent).into_iter().flatten().flatten() {
             let name = entry.file_name();
             let owner = name.to_str().and_then(|n| n.strip_prefix(PREFIX)?.split_once('-')?.0.parse::<i32>().ok());
-            if owner.is_some_and(|pid| !crate::signal_process(pid, 0)) {
+            if owner.and_then(Pid::from_raw).is_some_and(is_gone) {
                 // It fails if something runs there still.
                 let _ = fs::remove_dir(entry.path());
             }
@@ -101,11 +112,18 @@ impl MemoryGroups {
     }
 
     fn try_out(&self) -> io::Result<()> {
-        let group = self.create(u64::MAX, 64 << 20)?;
+        // Several threads may try at once; workers are numbered from the other end.
+        static NEXT: AtomicU64 = AtomicU64::new(u64::MAX);
+        let group = self.create(NEXT.fetch_sub(1, Ordering::Relaxed), 64 << 20)?;
         let door = group.door();
         group.remove();
         door.map(drop)
     }
+}
+
+/// Whether there is no process of that number. Another user's may not be signalled, but is there.
+fn is_gone(pid: Pid) -> bool {
+    rustix::process::test_kill_process(pid) == Err(Errno::SRCH)
 }
 
 fn write_if_there(path: &Path, text: &str) -> io::Result<()> {
@@ -264,6 +282,36 @@ mod tests {
         assert_eq!(group.events(), MemoryEvents { kills: 1, peak_bytes: Some(1 << 20) });
         fs::remove_dir_all(&folder).unwrap();
         assert_eq!(group.events(), MemoryEvents::default());
+    }
+
+    /// Where there are groups: neither what a killed process of our number has left nor another thread is in the way.
+    #[test]
+    fn a_group_is_made_whatever_is_there() {
+        let Ok(groups) = MemoryGroups::find() else {
+            eprintln!("NOT COVERED: no memory groups can be made here");
+            return;
+        };
+        let left = groups.create(2, 32 << 20).unwrap();
+        assert!(groups.create(2, 16 << 20).unwrap().remove() && left.remove());
+        let find = || std::thread::spawn(|| (0..25).all(|_| MemoryGroups::find().is_ok()));
+        let threads = [find(), find(), find(), find()];
+        assert!(threads.map(|thread| thread.join().unwrap()).iter().all(|&has_found| has_found));
+    }
+
+    #[test]
+    fn groups_of_living_processes_stay() {
+        let folder = std::env::temp_dir().join(format!("procession-os-sweep-{}", std::process::id()));
+        let mut ended = std::process::Command::new("true").spawn().unwrap();
+        ended.wait().unwrap();
+        let names = [format!("{PREFIX}1-3"), format!("{PREFIX}{}-3", std::process::id()), "other-1-3".to_string()];
+        for name in names.iter().chain([&format!("{PREFIX}{}-3", ended.id())]) {
+            fs::create_dir_all(folder.join(name)).unwrap();
+        }
+        let groups = MemoryGroups { parent: folder.clone(), version: CgroupVersion::V1 };
+        groups.sweep();
+        assert!(names.iter().all(|name| folder.join(name).exists()));
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), names.len());
+        fs::remove_dir_all(&folder).unwrap();
     }
 
     /// Where there are groups: a child that is over the limit is killed, and that is told.
