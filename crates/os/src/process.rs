@@ -50,6 +50,9 @@ impl SelfSpawn<'_> {
         if let (Some(copy), true) = (copies.last(), self.stderr.is_some()) {
             actions.dup2(copy.as_raw_fd(), libc::STDERR_FILENO)?;
         }
+        for fd in inheritable(high) {
+            actions.close(fd)?;
+        }
         let attributes = Attributes::new(self.new_session)?;
         let mut pid = 0;
         // SAFETY: path, argv and environ are NUL-terminated and live through the call; actions and attributes are
@@ -100,10 +103,25 @@ impl FileActions {
         })
     }
 
+    fn close(&mut self, fd: c_int) -> io::Result<()> {
+        // SAFETY: the actions are initialised.
+        check(unsafe { libc::posix_spawn_file_actions_addclose(&mut self.0, fd) })
+    }
+
     fn dup2(&mut self, from: c_int, to: c_int) -> io::Result<()> {
         // SAFETY: the actions are initialised.
         check(unsafe { libc::posix_spawn_file_actions_adddup2(&mut self.0, from, to) })
     }
+}
+
+/// Open descriptors from `first` on that a program which is executed gets. This one may have been given some that it knows
+/// nothing of, and its workers are not to reach them.
+fn inheritable(first: c_int) -> Vec<c_int> {
+    let entries = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    // SAFETY: no memory is involved; of a descriptor that was closed in the meantime it is an error.
+    let is_kept = |fd: &c_int| matches!(unsafe { libc::fcntl(*fd, libc::F_GETFD) }, flags if flags >= 0 && flags & libc::FD_CLOEXEC == 0);
+    numbers.filter(|&fd| fd >= first).filter(is_kept).collect()
 }
 
 impl Drop for FileActions {
@@ -389,6 +407,16 @@ mod tests {
     fn signals_to_nobody_are_false() {
         assert!(!signal_process(0, 0) && !signal_process(-1, 0) && !signal_group(0, 0) && !signal_group(1, 0));
         assert!(signal_process(std::process::id() as i32, 0));
+    }
+
+    #[test]
+    fn what_is_inherited_is_known() {
+        let file = std::fs::File::open("/dev/null").unwrap();
+        assert!(!inheritable(3).contains(&file.as_raw_fd()));
+        rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty()).unwrap();
+        let found = inheritable(3);
+        rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::CLOEXEC).unwrap();
+        assert!(found.contains(&file.as_raw_fd()) && !inheritable(file.as_raw_fd() + 1).contains(&file.as_raw_fd()));
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use std::os::unix::fs::symlink;
 
-use crate::common::Lab;
+use rustix::process::Signal;
+
+use crate::common::{Lab, descendants, is_alive, poll, reader_of, send, until, wait};
 
 #[test]
 fn what_was_read_before_is_read_in_a_sandbox() {
@@ -59,6 +61,25 @@ fn the_report_says_what_is_in_force() {
     assert_eq!(json["sandbox"], "off");
     let verbose = lab.run(["hash", "-v", "file"]).expect(0);
     assert!(verbose.err.contains(&format!("sandbox: {auto}")), "{verbose:?}");
+}
+
+/// What the program was started with is not its workers' to read.
+#[test]
+fn what_the_program_inherits_stays_with_it() {
+    let lab = Lab::new();
+    let secret = lab.file("secret", "text\n");
+    lab.endless("endless");
+    let mut program = lab.shell_command("exec $P hash -q -j 1 endless 9< secret").spawn().unwrap();
+    let has_secret = |pid: u32| {
+        let open = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        open.flat_map(|entry| std::fs::read_link(entry.path())).any(|target| target == secret)
+    };
+    let worker = until(|| reader_of(program.id(), &lab.path("endless")));
+    let found = (has_secret(program.id()), descendants(program.id()).into_iter().any(has_secret));
+    send(program.id(), Signal::KILL);
+    wait(&mut program);
+    assert!(poll(|| !is_alive(worker)));
+    assert_eq!(found, (true, false));
 }
 
 #[test]
