@@ -3,6 +3,8 @@
 mod support;
 
 use std::fs::File;
+use std::io::Write;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use procession::{
@@ -125,6 +127,26 @@ fn a_worker_above_the_mark_is_replaced_between_tasks() {
         while pool.apply(own_pid, ()).unwrap() == first {}
         let stats = pool.stats();
         assert_eq!((stats.crashed, stats.failed, stats.over_memory, stats.retried), (0, 0, 0, 0));
+    });
+}
+
+/// Initializer: leaves a byte in a file.
+fn note(path: PathBuf) {
+    File::options().append(true).create(true).open(path).unwrap().write_all(b"x").unwrap();
+}
+
+#[test]
+fn a_worker_that_begins_above_the_mark_is_used_first() {
+    watched("a_worker_that_begins_above_the_mark_is_used_first", || {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("starts");
+        let limits = Limits::new().recycle_above(1);
+        let pool = Pool::builder().workers(3).initializer(note, path.clone()).limits(limits).build().unwrap();
+        pool.apply(busy, (false, 500)).unwrap();
+        let starts = std::fs::metadata(&path).unwrap().len();
+        // The idle two stay, and one follows the busy one.
+        assert!(starts <= 4, "{starts} workers for one task");
+        assert_eq!(pool.map(own_pid, [(); 20]).unwrap().len(), 20);
     });
 }
 

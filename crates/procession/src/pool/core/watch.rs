@@ -57,7 +57,11 @@ impl Core {
         if limit.is_some_and(|limit| resident > limit) {
             self.collect(at, &mut None);
             self.doom(at, DoomReason::OverMemory);
-        } else if mark.is_some_and(|mark| resident > mark) && slot.phase == Phase::Running {
+        } else if mark.is_some_and(|mark| resident > mark)
+            && slot.phase == Phase::Running
+            && (slot.acked_seq > 0 || slot.has_begun())
+        {
+            // One that has begun nothing has what its successor would have, too.
             self.recycle(at);
         }
     }
