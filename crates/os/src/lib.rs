@@ -41,8 +41,8 @@ pub use poller::{Interest, Notifier, Poller, readable, set_nonblocking};
 pub use proc::{ProcessUsage, children_of_all, descendants, has_only_argument, has_other_threads, process_usage};
 pub use process::{
     Child, Forked, Reaped, SelfSpawn, become_supervisor, become_worker, ended_child, fork_single_threaded,
-    has_children, is_privileged, kill_pidfd, open_pidfd, parent_pid, passed_fds, reap, redirect_stderr, signal_group,
-    signal_process,
+    has_children, is_privileged, kill_pidfd, open_pidfd, parent_pid, passed_fds, reap, redirect_stderr,
+    redirect_stdout_to_stderr, signal_group, signal_process,
 };
 pub use resources::{
     IoClass, Limited, available_memory_bytes, limit_resource, private_memory_bytes, process_cpu_time, resident_bytes,

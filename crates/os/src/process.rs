@@ -365,6 +365,14 @@ pub fn redirect_stderr(fd: BorrowedFd<'_>) -> io::Result<()> {
     Ok(rustix::stdio::dup2_stderr(fd)?)
 }
 
+/// Makes the standard error of this process its standard output, too.
+///
+/// # Errors
+/// Those of dup2(2).
+pub fn redirect_stdout_to_stderr() -> io::Result<()> {
+    Ok(rustix::stdio::dup2_stdout(rustix::stdio::stderr())?)
+}
+
 /// A descriptor that stands for one process and is readable once it has ended (pidfd_open(2)).
 ///
 /// # Errors

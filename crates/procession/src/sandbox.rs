@@ -22,7 +22,7 @@ const MAX_PATHS: usize = 256;
 /// [`Pipe`](crate::Pipe), locks, a [`Queue`](crate::Queue), proxies of a [`Manager`](crate::Manager)...), and the paths that
 /// are granted. It executes no program (so it can have no [`Process`](crate::Process), [`Pool`](crate::Pool) or `Manager`
 /// of its own), sends signals to nobody else, traces nobody, and changes the permissions and times of files only through
-/// descriptors. That a file is there, and how large it is, it may find out of every file.
+/// descriptors. What it prints goes to its standard error, not into the program's output. That a file is there, and how large it is, it may find out of every file.
 ///
 /// Two walls of the kernel do this: Landlock (landlock(7)) guards paths, and from ABI 4 on ports, from ABI 6 on signals
 /// and abstract sockets; seccomp (seccomp(2)) refuses system calls that computing does not need. By default a pool takes
@@ -235,6 +235,8 @@ impl Walls {
         if procession_os::has_other_threads() {
             return Err(io::Error::other("a sandbox needs workers that have no threads before procession::init()"));
         }
+        // The program's own may be a file, or be read by somebody who trusts it.
+        procession_os::redirect_stdout_to_stderr().map_err(|e| failed("the standard output", e))?;
         // On kernels before 6.9 it is told by /proc, which is out of reach later.
         Identity::own();
         // Who writes nothing truncates nothing; the cheaper of the walls sees to that.

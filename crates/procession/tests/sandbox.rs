@@ -56,6 +56,22 @@ fn told<T>(result: io::Result<T>) -> String {
 const EPERM: &str = "1";
 const EACCES: &str = "13";
 
+/// Task: what the standard streams lead to.
+fn streams(_: ()) -> Vec<PathBuf> {
+    println!("into the report");
+    ["0", "1", "2"].map(|fd| fs::read_link(format!("/proc/self/fd/{fd}")).unwrap()).to_vec()
+}
+
+#[test]
+fn the_programs_output_is_out_of_reach() {
+    watched("the_programs_output_is_out_of_reach", || {
+        let Some(pool) = caged(Sandbox::compute()) else { return };
+        let streams = pool.apply(streams, ()).unwrap();
+        assert_eq!(streams[0], PathBuf::from("/dev/null"));
+        assert!(streams[1] == streams[2] && streams[1] != fs::read_link("/proc/self/fd/1").unwrap(), "{streams:?}");
+    });
+}
+
 fn read(path: PathBuf) -> String {
     told(fs::read(path))
 }
