@@ -1,6 +1,9 @@
 //! The command that runs the failed tasks again, and no others.
 
-use std::borrow::Cow;
+use std::ffi::{OsStr, OsString};
+use std::fmt::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use procession_jobs::{FailedKind, Summary, printable};
 
@@ -8,6 +11,9 @@ use crate::flags::CommonArgs;
 
 /// More numbers are not shown.
 const MAX_SHOWN: usize = 20;
+/// Flags with a value that are not said again without a journal: the tasks are others, and neither the report nor the
+/// joblog of all tasks is to be replaced by one of the few.
+const DROPPED: [&str; 4] = ["--only", "--output", "-o", "--joblog"];
 
 /// How to run just the failed tasks again; none if there are none but those that were given up.
 pub fn hint(summary: &Summary, common: &CommonArgs) -> Option<String> {
@@ -17,47 +23,76 @@ pub fn hint(summary: &Summary, common: &CommonArgs) -> Option<String> {
     if failed.is_empty() {
         return None;
     }
-    let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
-    let command = command(&words, &failed, common);
-    Some(format!("to run the {} failed again: {}", failed.len(), printable(&command)))
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let (count, command) = (failed.len(), command(&words, &failed, common));
+    let which = match common.record.journal {
+        None if count > MAX_SHOWN => format!("first {MAX_SHOWN} of {count}"),
+        _ => count.to_string(),
+    };
+    Some(format!("to run the {which} failed again: {command}"))
 }
 
-fn command(words: &[String], failed: &[usize], common: &CommonArgs) -> String {
+fn command(words: &[OsString], failed: &[usize], common: &CommonArgs) -> String {
     let has_journal = common.record.journal.is_some();
     let mut kept = Vec::new();
     let mut is_value = false;
     let mut is_over = false;
     for word in words {
-        let is_dropped = !has_journal && !is_over && (is_value || word == "--only" || word.starts_with("--only="));
-        is_value = word == "--only" && !is_value;
-        is_over |= word == "--";
-        if !is_dropped {
+        let has_flag = !is_over && !is_value && !has_journal;
+        let is_flag = has_flag && DROPPED.iter().any(|flag| word == flag);
+        if !(is_value || has_flag && (is_flag || is_dropped(word))) {
             kept.push(quote(word));
         }
+        is_value = is_flag;
+        is_over |= word == "--";
     }
-    let added = match (has_journal, common.record.resume) {
-        (true, true) => None,
-        (true, false) => Some("--resume".to_string()),
-        (false, _) => {
-            let mut numbers: Vec<String> = failed.iter().take(MAX_SHOWN).map(ToString::to_string).collect();
-            numbers.extend((failed.len() > MAX_SHOWN).then(|| "...".to_string()));
-            Some(format!("--only {}", numbers.join(",")))
-        }
-    };
     // Behind the program and the job: at the end there may be names after `--`.
-    if let Some(added) = added {
-        kept.insert(kept.len().min(2), Cow::Owned(added));
-    }
+    let added = if has_journal {
+        let is_written = common.output.as_deref().is_some_and(|path| path != Path::new("-"));
+        let resume = (!common.record.resume).then_some("--resume");
+        // Beside `--resume` it replaces the report alone.
+        let force = (is_written && !common.force).then_some("--force");
+        resume.into_iter().chain(force).map(str::to_string).collect()
+    } else {
+        let numbers: Vec<String> = failed.iter().take(MAX_SHOWN).map(ToString::to_string).collect();
+        vec![format!("--only {}", numbers.join(","))]
+    };
+    let at = kept.len().min(2);
+    kept.splice(at..at, added);
     kept.join(" ")
 }
 
+/// Whether a word is one of [`DROPPED`] together with its value, or `--force`, which has no meaning without them.
+fn is_dropped(word: &OsStr) -> bool {
+    let word = word.as_bytes();
+    let has_value = |flag: &str| match word.strip_prefix(flag.as_bytes()) {
+        Some(rest) if flag.starts_with("--") => rest.starts_with(b"="),
+        Some(_) => true,
+        None => false,
+    };
+    word == b"--force" || DROPPED.into_iter().any(has_value)
+}
+
 /// The word as a shell takes it for itself.
-fn quote(word: &str) -> Cow<'_, str> {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        return Cow::Borrowed(word);
+fn quote(word: &OsStr) -> String {
+    let is_plain = |b: &u8| b.is_ascii_alphanumeric() || b"_@%+=:,./-".contains(b);
+    match word.to_str() {
+        Some(text) if !text.is_empty() && text.as_bytes().iter().all(is_plain) => text.to_string(),
+        Some(text) if printable(text) == text => format!("'{}'", text.replace('\'', r"'\''")),
+        // Bytes that a terminal should not see, or that are no text: `$'...'` has numbers for them (bash, zsh, POSIX 2024).
+        _ => {
+            let mut quoted = "$'".to_string();
+            for &byte in word.as_bytes() {
+                match byte {
+                    b'\'' | b'\\' => quoted.extend(['\\', byte as char]),
+                    b' '..=b'~' => quoted.push(byte as char),
+                    // Writing to a string does not fail.
+                    _ => drop(write!(quoted, "\\{byte:03o}")),
+                }
+            }
+            quoted + "'"
+        }
     }
-    Cow::Owned(format!("'{}'", word.replace('\'', r"'\''")))
 }
 
 #[cfg(test)]
@@ -69,7 +104,7 @@ mod tests {
 
     fn again(words: &[&str], failed: &[usize]) -> String {
         let JobCommand::Hash(args) = Command::try_parse_from(words).unwrap().job else { panic!("another job") };
-        let words: Vec<String> = words.iter().map(ToString::to_string).collect();
+        let words: Vec<OsString> = words.iter().map(OsString::from).collect();
         command(&words, failed, &args.common)
     }
 
@@ -88,7 +123,32 @@ mod tests {
             "procession hash --journal=j --resume a"
         );
         let many: Vec<usize> = (0..21).collect();
-        assert!(again(&["procession", "hash", "a"], &many).ends_with(",18,19,... a"));
-        assert!(again(&["procession", "hash", "a"], &many[..20]).ends_with(",18,19 a"));
+        assert!(again(&["procession", "hash", "a"], &many).ends_with(",18,19 a"));
+    }
+
+    #[test]
+    fn the_command_runs_beside_what_was_written() {
+        let old = ["procession", "hash", "-o", "out", "--force", "--joblog=log", "-oout", "--output=out", "-", "a"];
+        let words: Vec<OsString> = old.iter().map(OsString::from).collect();
+        let plain = Command::try_parse_from(["procession", "hash", "a"]).unwrap().job;
+        let JobCommand::Hash(plain) = plain else { panic!("another job") };
+        assert_eq!(command(&words, &[3], &plain.common), "procession hash --only 3 - a");
+        let journal = ["procession", "hash", "--journal", "j", "-o", "out", "--joblog", "log", "a"];
+        assert_eq!(again(&journal, &[3]), "procession hash --resume --force --journal j -o out --joblog log a");
+        let both = ["procession", "hash", "--journal", "j", "-o", "out", "--force", "--resume", "a"];
+        assert_eq!(again(&both, &[3]), both.join(" "));
+        let none = ["procession", "hash", "--journal", "j", "-o", "-", "a"];
+        assert_eq!(again(&none, &[3]), "procession hash --resume --journal j -o - a");
+    }
+
+    #[test]
+    fn names_are_what_a_shell_makes_of_them() {
+        for name in [&b"plain"[..], b"", b"a b", b"it's", b"new\nline'\\", b"caf\xe9\x01 7", "\u{9b}\u{e4}".as_bytes()]
+        {
+            let line = format!("printf %s {}", quote(OsStr::from_bytes(name)));
+            assert_eq!(printable(&line), line);
+            let output = std::process::Command::new("bash").args(["-c", &line]).output().unwrap();
+            assert_eq!(output.stdout, name, "{line}");
+        }
     }
 }

@@ -20,6 +20,7 @@ pub fn open(common: &CommonArgs, purpose: &str, log: &Log) -> Result<Records, St
         None => None,
     };
     is_one_file_each(common)?;
+    is_one_file_each(common)?;
     let existing = match (args.resume, common.force) {
         (true, _) => Existing::Append,
         (false, true) => Existing::Replace,
@@ -27,7 +28,8 @@ pub fn open(common: &CommonArgs, purpose: &str, log: &Log) -> Result<Records, St
     };
     let joblog = args.joblog.as_deref().map(|path| Joblog::open(path, existing)).transpose();
     let joblog = joblog.map_err(|error| error.to_string())?;
-    // Now that its files are there.
+    // Again, now that the joblog is there, too.
+    is_one_file_each(common)?;
     let selection = selection(common);
     Ok(Records { journal, compares_content: args.journal_hash, joblog, selection })
 }
@@ -52,14 +54,17 @@ fn open_journal(path: &Path, purpose: &str, common: &CommonArgs, log: &Log) -> R
     Ok(journal)
 }
 
-/// Checks that the journal, the joblog and the report are files of their own.
+/// Checks that the journal, the joblog and the report are files of their own, as far as they are there.
 fn is_one_file_each(common: &CommonArgs) -> Result<(), String> {
+    let record = &common.record;
+    let named = [("--journal", &record.journal), ("--joblog", &record.joblog), ("-o/--output", &common.output)];
     let stamp = |path: &PathBuf| std::fs::metadata(path).ok().filter(Metadata::is_file).map(|meta| Stamp::of(&meta));
-    let Some(journal) = common.record.journal.as_ref().and_then(stamp) else { return Ok(()) };
-    for (flag, path) in [("--joblog", &common.record.joblog), ("-o/--output", &common.output)] {
-        let Some(path) = path else { continue };
-        if stamp(path).is_some_and(|other| other.is_same_file(&journal)) {
-            return Err(format!("failed to write `{}`: it is the journal ({flag}, --journal)", path.display()));
+    let files: Vec<(&str, &PathBuf, Stamp)> =
+        named.iter().filter_map(|(flag, path)| path.as_ref().and_then(|p| Some((*flag, p, stamp(p)?)))).collect();
+    for (at, (flag, path, file)) in files.iter().enumerate() {
+        if let Some((other, ..)) = files[..at].iter().find(|(.., other)| other.is_same_file(file)) {
+            let what = other.trim_start_matches('-');
+            return Err(format!("failed to write `{}`: it is the {what} ({flag}, {other})", path.display()));
         }
     }
     Ok(())

@@ -332,5 +332,18 @@ fn tasks_are_run_by_their_numbers() {
     assert!(run.err.contains("failed to find task 7 (--only): there are 1 tasks"), "{}", run.err);
     let run = lab.run(["hash", "-q", "gone"]).expect(1);
     assert_eq!(run.err.lines().count(), 1);
+    // A report and a joblog of all tasks stay what they are.
+    let run = lab.run(["hash", "a", "gone", "-o", "all", "--joblog", "jobs"]).expect(1);
+    let (report, jobs) = (lab.read("all"), lab.read("jobs"));
+    let again = run.err.lines().last().unwrap().split("again: ").nth(1).unwrap();
+    lab.file("gone", "is there");
+    assert!(lab.shell(again).expect(0).out().ends_with("  gone\n"));
+    assert_eq!((lab.read("all"), lab.read("jobs")), (report, jobs));
+    let same = lab.run(["hash", "a", "--joblog", "same", "-o", "./same"]).expect(2);
+    assert!(same.err.contains("failed to write `./same`: it is the joblog (-o/--output, --joblog)"), "{}", same.err);
+    lab.run(["hash", "a", "--journal", "journal"]).expect(0);
+    let journal = std::fs::read(lab.path("journal")).unwrap();
+    lab.run(["hash", "a", "--journal", "journal", "--resume", "--joblog", "./journal"]).expect(2);
+    assert_eq!(std::fs::read(lab.path("journal")).unwrap(), journal);
     lab.run(["hash", "--only", "first", "a"]).expect(2);
 }
