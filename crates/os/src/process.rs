@@ -51,7 +51,8 @@ impl SelfSpawn<'_> {
             actions.dup2(copy.as_raw_fd(), libc::STDERR_FILENO)?;
         }
         for fd in inheritable(high) {
-            actions.close(fd)?;
+            // Of one beyond a limit that was lowered since it was opened (RLIMIT_NOFILE) the C library wants to know nothing.
+            let _ = actions.close(fd);
         }
         let attributes = Attributes::new(self.new_session)?;
         let mut pid = 0;
