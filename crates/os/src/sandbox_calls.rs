@@ -110,10 +110,12 @@ fn opens_without_truncation() -> BpfProgram {
             step(RETURN, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
         ]
     };
-    let mut program = open(libc::SYS_openat as u32, THIRD).to_vec();
-    #[cfg(target_arch = "x86_64")]
-    program.extend(open(libc::SYS_open as u32, SECOND));
-    program
+    let calls = [
+        open(libc::SYS_openat as u32, THIRD),
+        #[cfg(target_arch = "x86_64")]
+        open(libc::SYS_open as u32, SECOND),
+    ];
+    calls.concat()
 }
 
 /// The middle: allows calls whatever their arguments. Goes by ranges of numbers, for the kernel runs a new filter once

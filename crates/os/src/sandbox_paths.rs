@@ -89,7 +89,6 @@ fn rights_to_write() -> BitFlags<AccessFs> {
         | AccessFs::Truncate
         | AccessFs::MakeReg
         | AccessFs::MakeDir
-        | AccessFs::MakeSym
         | AccessFs::RemoveFile
         | AccessFs::RemoveDir
         | AccessFs::Refer

@@ -257,7 +257,10 @@ impl fmt::Display for FailureKind {
 impl std::error::Error for Failure {}
 
 fn mebibytes(bytes: u64) -> String {
-    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+    match bytes {
+        ..1_048_576 => format!("{} KiB", bytes.div_ceil(1024)),
+        _ => format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20)),
+    }
 }
 
 /// Names of the signals that end programs (signal(7); the numbers are the same on x86-64 and aarch64).
