@@ -3,8 +3,10 @@
 
 mod buffer;
 mod content;
+pub mod data;
 mod decode;
 mod drive;
+pub mod expr;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -1,0 +1,7 @@
+//! Rows of data: what a value is, and how a field is named.
+
+mod cell;
+mod path;
+
+pub use cell::Cell;
+pub use path::{FieldPath, PathError};
