@@ -26,6 +26,8 @@ pub trait Job: Sized {
     /// Whether tasks are folded in the order of the plan. Then few of them are begun at once: what is done waits in the
     /// program's memory for its turn.
     const IS_ORDERED: bool = false;
+    /// Whether the output is what the job writes itself, and not the report.
+    const WRITES_OUTPUT: bool = false;
     /// The job's own command line. With name and version it is what a journal is for, as `Debug` shows it.
     type Args: fmt::Debug;
     /// What every task needs, sent once to each worker. Compile expensive parts lazily behind a `#[serde(skip)]` cell.

@@ -20,6 +20,7 @@ mod records;
 mod regular;
 mod select;
 mod stamp;
+pub mod transform;
 mod walk;
 
 pub use drive::{

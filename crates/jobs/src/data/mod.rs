@@ -1,7 +1,16 @@
-//! Rows of data: what a value is, and how a field is named.
+//! Rows of data: what a value is, how a field is named, how the formats are read and written.
 
 mod cell;
+pub(crate) mod csv;
+mod cut;
+mod format;
+pub(crate) mod json;
 mod path;
+mod raw;
 
 pub use cell::Cell;
+pub use format::{Compression, Format};
 pub use path::{FieldPath, PathError};
+
+pub(crate) use cut::{Chunks, Cut, MAX_ROW_BYTES};
+pub(crate) use raw::Raw;
