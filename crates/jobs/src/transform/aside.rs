@@ -133,8 +133,11 @@ fn decoder(path: &Path) -> io::Result<Box<dyn Read>> {
 
 fn decode_head((path, bytes): (PathBuf, usize)) -> Result<ByteBuf, String> {
     let mut head = Vec::new();
-    let read = decoder(&path).and_then(|decoder| decoder.take(bytes as u64).read_to_end(&mut head));
-    read.map(|_| ByteBuf::from(head)).map_err(|cause| TaskError::io("decompress", &path, &cause).to_string())
+    match decoder(&path).and_then(|decoder| decoder.take(bytes as u64).read_to_end(&mut head)) {
+        // What is damaged behind the first bytes is told when it is read.
+        Err(cause) if head.is_empty() => Err(TaskError::io("decompress", &path, &cause).to_string()),
+        _ => Ok(ByteBuf::from(head)),
+    }
 }
 
 fn decode_all((path, sender): (PathBuf, Sender<ByteBuf>)) -> Result<(), String> {

@@ -139,6 +139,7 @@ impl Job for Transform {
     fn plan(&mut self) -> Result<Plan<TransformTask>, PlanError> {
         let args = &self.args;
         let asked = Asked::new(args)?;
+        let (opener, found) = Opener::find(&args.inputs)?;
         let mut forms = Vec::new();
         for path in &args.inputs {
             forms.push(form_of(path, args.from, "--from", args.delimiter, args.quote)?);
@@ -147,7 +148,6 @@ impl Job for Transform {
         let is_from_csv = forms.iter().any(|form| form.is_csv());
         let [delimiter, quote] = [args.delimiter, args.quote].map(|byte| byte.filter(|_| !is_from_csv));
         let to = form_of(&self.output, args.to, "--to", delimiter, quote)?;
-        let (opener, found) = Opener::find(&args.inputs)?;
         let (mut opened, mut described) = (Vec::new(), Vec::new());
         for (found, form) in found.into_iter().zip(forms) {
             let looks = asked.looks(form, to);

@@ -63,7 +63,7 @@ pub fn write_string(text: &[u8], out: &mut Vec<u8>) {
 /// Checked JSON without the white space between its parts.
 pub fn minify(json: &[u8]) -> Cow<'_, [u8]> {
     let is_space = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
-    if !json.iter().any(|byte| is_space(byte)) {
+    if !json.iter().any(is_space) {
         return Cow::Borrowed(json);
     }
     let mut out = Vec::with_capacity(json.len());
