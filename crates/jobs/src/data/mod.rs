@@ -4,4 +4,5 @@ mod cell;
 mod path;
 
 pub use cell::Cell;
+pub(crate) use path::read_quoted;
 pub use path::{FieldPath, PathError};
