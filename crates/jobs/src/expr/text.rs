@@ -104,12 +104,18 @@ fn replace<'a>(text: Cow<'a, str>, from: &str, to: &str) -> Result<Cow<'a, str>,
     Ok(replaced.into())
 }
 
-/// `length` characters from character `start` on (-1 is the last one), or all that there are.
+/// `length` characters from character `start` on (-1 is the last one), or all that there are. Characters before the first
+/// count, as in SQL: the last but one of a single character is none.
 fn substr(text: &str, start: i64, length: Option<i64>) -> &str {
     let places = |count: i64| usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
-    let skipped = if start > 0 { places(start - 1) } else { text.chars().count().saturating_sub(places(start)) };
+    let (skipped, missing) = if start > 0 {
+        (places(start - 1), 0)
+    } else {
+        let count = text.chars().count();
+        (count.saturating_sub(places(start)), places(start).saturating_sub(count))
+    };
     let text = from_character(text, skipped).1;
-    length.map_or(text, |length| from_character(text, places(length)).0)
+    length.map_or(text, |length| from_character(text, places(length).saturating_sub(missing)).0)
 }
 
 /// The text before and from character number `n`, which is 0 for the first.

@@ -51,6 +51,7 @@ impl Node {
     /// A number of any length, by its text.
     pub fn number(text: String) -> Node {
         match Decimal::parse(&text) {
+            Some(zero) if zero.is_zero() && text.starts_with('-') => Node::Number(zero, zero.to_string()),
             Some(number) => Node::Number(number, text),
             None => Node::Constant(Cell::Number(text.into())),
         }
