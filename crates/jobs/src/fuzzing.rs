@@ -5,7 +5,9 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use crate::data::Cell;
 use crate::decode::Format;
+use crate::expr::Expr;
 use crate::hash::line::{LineParser, LineStyle};
 use crate::hash::list::read_line;
 use crate::logs::matcher::{Matcher, count_lines};
@@ -70,4 +72,38 @@ pub fn globs(data: &[u8]) {
     let name = OsStr::from_bytes(lines.next().unwrap_or_default());
     filter.takes_file(folder, name);
     filter.takes_folder(folder, name);
+}
+
+/// An expression (the first line), and the fields of a row: a line each, whose first byte says what it is.
+pub fn expr(data: &[u8]) {
+    let mut lines = data.split(|byte| *byte == b'\n');
+    // Longer ones take their time to compile, and find nothing new.
+    let Some(Ok(text)) = lines.next().map(|line| std::str::from_utf8(&line[..line.len().min(128)])) else { return };
+    let expr = match Expr::parse(text) {
+        Ok(expr) => expr,
+        Err(error) => {
+            assert!(error.position() <= text.chars().count() + 1 && error.to_string().lines().count() == 3);
+            return;
+        }
+    };
+    for path in expr.fields() {
+        assert_eq!(path.to_string().parse().as_ref(), Ok(path));
+    }
+    let row: Vec<Cell<'_>> = lines
+        .map(|line| match std::str::from_utf8(line) {
+            Ok(line) if line.starts_with('\'') => Cell::Text(line[1..].into()),
+            Ok(line) if line.starts_with(['[', '{']) => Cell::Nested(line.into()),
+            Ok("true") => Cell::Bool(true),
+            Ok(line) if serde_json::from_str::<serde_json::Number>(line).is_ok() => Cell::Number(line.into()),
+            _ => Cell::Null,
+        })
+        .collect();
+    let is_true = expr.is_true(&row);
+    match expr.eval(&row) {
+        Ok(Cell::Bool(value)) => assert_eq!(is_true, Ok(value)),
+        Ok(Cell::Null) => assert_eq!(is_true, Ok(false)),
+        Ok(Cell::Number(text)) => assert!(text.starts_with(|first: char| first == '-' || first.is_ascii_digit())),
+        Ok(_) => (),
+        Err(error) => assert!(is_true.is_err() && !error.to_string().contains('\n')),
+    }
 }

@@ -6,6 +6,7 @@ use memchr::memchr;
 
 use super::csv::{Dialect, RowBorders};
 use super::json::ArrayBorders;
+use crate::regular::Regular;
 
 /// The longest row that is taken. One without an end must not take all memory.
 pub const MAX_ROW_BYTES: u64 = 256 << 20;
@@ -48,6 +49,27 @@ impl Cut {
     }
 }
 
+/// What chunks are read from.
+pub trait Source: Read {
+    /// Goes over up to so many bytes without reading them, if it can, and not over its end; returns how many they were.
+    ///
+    /// # Errors
+    /// Those of lseek(2).
+    fn skip(&mut self, _bytes: u64) -> io::Result<u64> {
+        Ok(0)
+    }
+}
+
+impl Source for std::fs::File {}
+
+impl Source for Regular {
+    fn skip(&mut self, bytes: u64) -> io::Result<u64> {
+        let bytes = bytes.min(self.left());
+        self.seek(self.at().saturating_add(bytes))?;
+        Ok(bytes)
+    }
+}
+
 /// Some rows of an input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chunk {
@@ -64,9 +86,8 @@ pub struct Chunk {
 }
 
 /// The chunks of one input, made while they are pulled.
-#[derive(Debug)]
-pub struct Chunks<R> {
-    source: R,
+pub struct Chunks {
+    source: Box<dyn Source>,
     cut: Cut,
     chunk_bytes: usize,
     /// Whether chunks carry their bytes.
@@ -81,10 +102,17 @@ pub struct Chunks<R> {
     is_over: bool,
 }
 
-impl<R: Read> Chunks<R> {
+impl Chunks {
     /// Chunks of `head` and then `source`, the first of which begins at `begin`; none is much longer than `chunk_bytes` if
     /// rows are not.
-    pub fn new(source: R, head: Vec<u8>, begin: u64, cut: Cut, chunk_bytes: usize, keeps_text: bool) -> Chunks<R> {
+    pub fn new(
+        source: Box<dyn Source>,
+        head: Vec<u8>,
+        begin: u64,
+        cut: Cut,
+        chunk_bytes: usize,
+        keeps_text: bool,
+    ) -> Chunks {
         let (held, searched, passed) = (head, 0, 0);
         Chunks { source, cut, chunk_bytes, keeps_text, held, searched, passed, begin, is_first: true, is_over: false }
     }
@@ -109,6 +137,11 @@ impl<R: Read> Chunks<R> {
                     "the row at byte {} or one behind it is longer than {limit} MiB (or has a quote that nothing closes)",
                     self.begin
                 )));
+            }
+            // Wherever one is in a file of lines, the next line feed ends a row.
+            if !self.keeps_text && matches!(self.cut, Cut::Lines) {
+                let wanted = (self.chunk_bytes as u64).saturating_sub(self.passed + 1);
+                self.passed += self.source.skip(wanted)?;
             }
             let before = self.held.len();
             let mut part = (&mut self.source).take(READ_BYTES as u64);
@@ -135,7 +168,7 @@ impl<R: Read> Chunks<R> {
     }
 }
 
-impl<R: Read> Iterator for Chunks<R> {
+impl Iterator for Chunks {
     type Item = io::Result<Chunk>;
 
     /// The next chunk; the last one may be empty.

@@ -10,7 +10,8 @@ mod raw;
 
 pub use cell::Cell;
 pub use format::{Compression, Format};
+pub(crate) use path::read_quoted;
 pub use path::{FieldPath, PathError};
 
-pub(crate) use cut::{Chunks, Cut, MAX_ROW_BYTES};
+pub(crate) use cut::{Chunks, Cut, MAX_ROW_BYTES, Source};
 pub(crate) use raw::Raw;

@@ -120,6 +120,8 @@ impl Read for Decoded {
     }
 }
 
+impl crate::data::Source for Decoded {}
+
 fn decoder(path: &Path) -> io::Result<Box<dyn Read>> {
     let mut file = Regular::open(path)?;
     let mut head = [0; HEAD_BYTES];

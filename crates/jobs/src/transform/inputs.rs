@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_bytes::ByteBuf;
 
-use crate::data::{Chunks, Cut};
+use crate::data::{self, Chunks, Cut};
 use crate::decode::{Format as Packing, HEAD_BYTES};
 use crate::output::Scratch;
 use crate::regular::Regular;
@@ -156,7 +156,7 @@ impl Opener {
     ///
     /// # Errors
     /// Those of opening it again.
-    pub fn chunks(&self, opened: Opened, header_bytes: u64) -> io::Result<Chunks<Box<dyn Read>>> {
+    pub fn chunks(&self, opened: Opened, header_bytes: u64) -> io::Result<Chunks> {
         let Opened { path, form, kind, mut head, stamp, .. } = opened;
         let mark = if head.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() as u64 } else { 0 };
         let begin = mark + header_bytes;
@@ -165,7 +165,7 @@ impl Opener {
             Form::Lines => Cut::Lines,
             Form::Csv(dialect) => Cut::rows(dialect),
         };
-        let source: Box<dyn Read> = match kind {
+        let source: Box<dyn data::Source> = match kind {
             Source::Plain => {
                 let mut file = Regular::open(&path)?;
                 file.seek(begin)?;

@@ -1,6 +1,5 @@
 //! Makes the tasks of the inputs, one after the other, while they are pulled.
 
-use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -27,7 +26,7 @@ struct Current {
     path: Arc<Path>,
     stamp: Option<Stamp>,
     is_plain: bool,
-    chunks: Chunks<Box<dyn Read>>,
+    chunks: Chunks,
 }
 
 impl Tasks {
