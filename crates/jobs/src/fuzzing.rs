@@ -6,6 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::data::Cell;
+use crate::data::csv::{Dialect, RowBorders, Rows, write_text};
+use crate::data::json::{ArrayBorders, Scan, minify};
 use crate::decode::Format;
 use crate::expr::Expr;
 use crate::hash::line::{LineParser, LineStyle};
@@ -106,4 +108,78 @@ pub fn expr(data: &[u8]) {
         Ok(_) => (),
         Err(error) => assert!(is_true.is_err() && !error.to_string().contains('\n')),
     }
+}
+
+/// A text that may be JSON: taken as serde_json takes it, but for halves of surrogate pairs and for its depth; and what is
+/// taken is the same without white space, and in parts.
+pub fn json(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let mut scan = Scan::new(data);
+    scan.space();
+    let read = scan.value(0);
+    scan.space();
+    let theirs = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+    match read {
+        Ok(_) => assert_eq!(scan.peek().is_none(), theirs),
+        Err(fault) => {
+            assert!(fault.at <= data.len());
+            assert!(!theirs || fault.reason.contains("surrogate") || fault.reason.contains("deep"), "{}", fault.reason);
+            return;
+        }
+    }
+    if theirs {
+        let small = minify(data);
+        assert_eq!(minify(&small), small);
+        let mut scan = Scan::new(&small);
+        assert!(scan.value(0).is_ok() && scan.peek().is_none());
+        elements(&small);
+    }
+}
+
+/// Elements of an array, which lie between its borders.
+fn elements(array: &[u8]) {
+    let Some(inside) = array.strip_prefix(b"[").and_then(|rest| rest.strip_suffix(b"]")).filter(|i| !i.is_empty())
+    else {
+        return;
+    };
+    let (mut borders, mut at) = (ArrayBorders::default(), 0);
+    let mut rest = array;
+    while let Some(end) = borders.find(rest, 1) {
+        let element = &rest[usize::from(at == 0)..end - 1];
+        let mut scan = Scan::new(element);
+        assert!(scan.value(1).is_ok() && scan.peek().is_none());
+        (at, rest) = (at + end, &rest[end..]);
+    }
+    assert!(at <= inside.len());
+    let mut scan = Scan::new(&rest[usize::from(at == 0)..]);
+    assert!(scan.value(1).is_ok() && scan.peek() == Some(b']'));
+}
+
+/// A CSV file: its rows are cut where they are read, and are read as the same when they are written again.
+pub fn csv(data: &[u8]) {
+    let dialect = Dialect::CSV;
+    let mut rows = Rows::new(data, dialect, 1);
+    let (mut fields, mut at) = (Vec::new(), 0);
+    while let Some((begin, read)) = rows.next(&mut fields) {
+        assert_eq!(begin, at);
+        let length = RowBorders::new(dialect).find(&data[begin..], 1).unwrap_or(data.len() - begin);
+        assert_eq!(rows.at(), begin + length);
+        at = rows.at();
+        if read.is_err() {
+            continue;
+        }
+        let mut written = Vec::new();
+        for (n, field) in fields.iter().enumerate() {
+            written.extend((n > 0).then_some(b','));
+            if let Some(text) = field.text() {
+                write_text(&text, dialect, &mut written);
+            }
+        }
+        written.push(b'\n');
+        let mut again = Vec::new();
+        let mut reread = Rows::new(&written, dialect, 1);
+        assert!(reread.next(&mut again).is_some_and(|(_, read)| read.is_ok()) && reread.at() == written.len());
+        assert!(again.iter().map(|field| field.text()).eq(fields.iter().map(|field| field.text())));
+    }
+    assert_eq!(at, data.len());
 }

@@ -102,9 +102,15 @@ impl Asked {
                 }
             }
         }
-        self.used.iter().for_each(|path| {
+        for path in &self.used {
             slot_of(path);
-        });
+            // A name that is used is known, be it that the first rows lack it.
+            let Some(name) = path.parts().first().filter(|_| self.select.is_none() && !keeps_objects) else { continue };
+            let is_missing = !columns.iter().any(|column| column.name == *name);
+            if is_missing && forms.iter().any(|form| !form.is_csv()) {
+                columns.push(Column { name: name.clone(), slot: slot_of(&one_name(name)?), kind: Kind::Any });
+            }
+        }
         let fields = paths.len();
         let mut whole_sets = Vec::new();
         for (n, (name, _)) in self.sets.iter().enumerate() {

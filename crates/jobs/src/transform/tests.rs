@@ -136,6 +136,7 @@ fn unknown_names_are_no_silent_loss() {
     assert!(error.contains("line 10001: there is no column for `b`") && error.contains("--select"), "{error}");
     assert!(!lab.path("out.csv").exists());
     assert_eq!(lab.turned("ndjson", &rows, "csv", &["--select", "b"]).unwrap().lines().last(), Some("3"));
+    assert_eq!(lab.turned("ndjson", &rows, "csv", &["--where", "b = 3"]).unwrap(), "a,b\n2,3\n");
 }
 
 #[test]

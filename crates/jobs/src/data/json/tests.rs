@@ -148,7 +148,9 @@ fn values() -> impl Strategy<Value = Value> {
 proptest! {
     #[test]
     fn texts_are_taken_as_serde_takes_them(text in texts()) {
-        prop_assert_eq!(is_json(&text).is_ok(), serde_json::from_slice::<Value>(&text).is_ok());
+        // A value that is thrown away may be a number of any size.
+        let theirs = serde_json::from_slice::<serde::de::IgnoredAny>(&text);
+        prop_assert_eq!(is_json(&text).is_ok(), theirs.is_ok());
     }
 
     #[test]
