@@ -60,6 +60,7 @@ fn a_bad_row_leaves_no_output() {
     let run = lab.run(["transform", "a.ndjson", "-o", "b.csv"]).expect(1);
     assert!(run.err.contains("`a.ndjson`: line 60001: expected `,` or `}` (column 7)"), "{}", run.err);
     assert!(run.err.contains("--on-bad-row skip"), "{}", run.err);
+    assert!(run.out().contains(", 0 written, "), "{}", run.out());
     assert_eq!(lab.names("."), ["a.ndjson"]);
     let skip = ["transform", "a.ndjson", "-o", "b.csv", "--on-bad-row", "quarantine=bad", "--format", "json"];
     let run = lab.run(skip).expect(0);

@@ -217,6 +217,9 @@ impl Job for Transform {
     fn finish(&mut self, is_whole: bool) -> Result<(), TaskError> {
         let (sink, quarantine) = (self.sink.take(), self.quarantine.take());
         if !is_whole || self.has_failed {
+            if sink.is_some_and(|sink| sink.is_a_file()) {
+                self.counts.inputs.iter_mut().for_each(|input| input.written = 0);
+            }
             return Ok(());
         }
         // The bad rows first: they are in no other file.

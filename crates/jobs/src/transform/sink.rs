@@ -103,6 +103,11 @@ impl Sink {
         self.own(wanted).map(|()| rows)
     }
 
+    /// Whether nothing is left of what was written, if it is not committed.
+    pub fn is_a_file(&self) -> bool {
+        matches!(self.place, Place::File(_))
+    }
+
     /// Writes what stands behind all rows, and gives a file its name.
     ///
     /// # Errors
