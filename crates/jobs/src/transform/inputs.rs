@@ -56,6 +56,14 @@ impl Opened {
     pub fn is_plain(&self) -> bool {
         matches!(self.kind, Source::Plain)
     }
+
+    /// Lets go of the first rows, if they can be read again: there may be thousands of inputs.
+    pub fn release(&mut self) {
+        if !matches!(self.kind, Source::Stream(_)) {
+            self.head.truncate(BYTE_ORDER_MARK.len());
+            self.head.shrink_to_fit();
+        }
+    }
 }
 
 /// Inputs that are being opened.

@@ -151,12 +151,13 @@ impl Job for Transform {
         let (mut opened, mut described) = (Vec::new(), Vec::new());
         for (found, form) in found.into_iter().zip(forms) {
             let looks = asked.looks(form, to);
-            let input = opener.open(found, form, looks)?;
+            let mut input = opener.open(found, form, looks)?;
             let has_header = form.is_csv() && !args.no_header;
             let mut sample = if looks { opener.sample(&input, has_header)? } else { Sample::default() };
             if form.is_csv() {
                 self.name_columns(&mut sample, &input.path)?;
             }
+            input.release();
             let (path, lines) = (input.path.clone(), sample.header_lines);
             self.counts.inputs.push(InputCounts { path, read: 0, written: 0, skipped: 0, lines });
             opened.push((input, sample.header_bytes));
