@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use procession::Limits;
 use procession_jobs::hash::HashArgs;
 use procession_jobs::logs::LogsArgs;
+use procession_jobs::transform::TransformArgs;
 
 use crate::doctor::DoctorArgs;
 
@@ -31,6 +32,9 @@ pub enum JobCommand {
     /// Print or check checksums of files
     #[command(after_help = HASH_EXAMPLES)]
     Hash(JobArgs<HashArgs>),
+    /// Turn rows of data into another format: JSON, NDJSON, CSV, TSV
+    #[command(after_help = TRANSFORM_EXAMPLES)]
+    Transform(JobArgs<TransformArgs>),
     /// Tell what this machine gives to run jobs, and what to do about what is missing
     Doctor(DoctorArgs),
 }
@@ -55,6 +59,13 @@ const HASH_EXAMPLES: &str = "Examples:
   procession hash ~/backups > SHA256SUMS
   procession hash --check SHA256SUMS
   procession hash --algorithm blake3 huge.img";
+
+const TRANSFORM_EXAMPLES: &str = "Examples:
+  procession transform events.json -o events.csv --select ts=timestamp,value,host.name
+  procession transform a.csv b.csv.gz -o all.ndjson.zst --where 'status >= 500' --set ms='took * 1000'
+  curl -s https://example.org/rows.json | procession transform --from json - --to csv --limit 10
+
+-o/--output is where the rows go; the report goes to standard output, or to standard error if the rows go there.";
 
 /// Flags of every job.
 #[derive(Debug, Clone, Args)]
@@ -113,7 +124,7 @@ pub struct CommonArgs {
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Table, help_heading = "Output")]
     pub format: Format,
 
-    /// Write the report to PATH [default: standard output, also `-`]
+    /// Write the report (transform: the rows) to PATH [default: standard output, also `-`]
     #[arg(short, long, value_name = "PATH", help_heading = "Output")]
     pub output: Option<PathBuf>,
 

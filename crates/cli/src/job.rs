@@ -9,7 +9,8 @@ use clap::Parser;
 use procession::ErrorKind;
 use procession_jobs::hash::Hash;
 use procession_jobs::logs::LogsJob;
-use procession_jobs::{DriveError, Finished, Interrupt, Job, Options, PlanError, SandboxMode};
+use procession_jobs::transform::Transform;
+use procession_jobs::{DriveError, Finished, Interrupt, Job, Options, PlanError, Replace, SandboxMode};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -41,6 +42,11 @@ pub fn run_command() -> ExitCode {
             let workers = workers(&common);
             run(Ok(Hash::new(own, workers)), &common, workers)
         }
+        JobCommand::Transform(JobArgs { own, common }) => {
+            let workers = workers(&common);
+            let replace = if common.force { Replace::Allowed } else { Replace::Never };
+            run(Ok(Transform::new(own, common.output.as_deref(), replace)), &common, workers)
+        }
         JobCommand::Doctor(args) => doctor::run(&args),
     }
 }
@@ -59,7 +65,7 @@ fn run<J: Job>(job: Result<J, PlanError>, common: &CommonArgs, workers: usize) -
         Ok(job) => job,
         Err(error) => return bad_usage(&error),
     };
-    let output = match Output::new(common.output.as_deref(), common.force) {
+    let output = match Output::new::<J>(common.output.as_deref(), common.force) {
         Ok(output) => output,
         Err(error) => return bad_usage(&format!("{error:#}")),
     };
@@ -118,7 +124,7 @@ fn run<J: Job>(job: Result<J, PlanError>, common: &CommonArgs, workers: usize) -
 }
 
 fn report(finished: &Finished, common: &CommonArgs, output: &Output, log: &Log) -> ExitCode {
-    let Finished { summary, report, broken, unrecorded, .. } = finished;
+    let Finished { summary, report, broken, unrecorded, unwritten, .. } = finished;
     if let Some(error) = broken.as_ref().filter(|_| summary.done == 0) {
         // A report of nothing must not replace another.
         log.error(error);
@@ -135,7 +141,7 @@ fn report(finished: &Finished, common: &CommonArgs, output: &Output, log: &Log) 
     if report.wants_summary() {
         log.summary(summary);
     }
-    if let Some(hint) = again::hint(summary, common) {
+    if let Some(hint) = again::hint(summary, common).filter(|_| report.has_parts()) {
         log.info(&hint);
     }
     if let Some(error) = broken {
@@ -144,9 +150,17 @@ fn report(finished: &Finished, common: &CommonArgs, output: &Output, log: &Log) 
     if let Some(error) = unrecorded {
         log.error(error);
     }
+    if let Some(error) = unwritten {
+        log.error(error);
+    }
     let code = if summary.is_interrupted {
         INTERRUPTED
-    } else if broken.is_some() || unrecorded.is_some() || summary.done < summary.tasks || report.is_bad() {
+    } else if broken.is_some()
+        || unrecorded.is_some()
+        || unwritten.is_some()
+        || summary.done < summary.tasks
+        || report.is_bad()
+    {
         SOME_FAILED
     } else {
         0

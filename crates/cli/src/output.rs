@@ -5,7 +5,9 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{anyhow, bail};
-use procession_jobs::{Item, NewFile, PlannedTask, Replace, Report, Summary, Table, TaskError, describe, printable};
+use procession_jobs::{
+    Item, Job, NewFile, PlannedTask, Replace, Report, Summary, Table, TaskError, describe, printable,
+};
 use serde_json::{Value, json};
 
 use crate::flags::Format;
@@ -15,6 +17,8 @@ use crate::flags::Format;
 pub enum Output {
     /// Standard output.
     Stdout,
+    /// Standard error, when the job itself writes to standard output.
+    Stderr,
     /// A file, which appears whole or not at all.
     File {
         /// Its final name.
@@ -30,12 +34,17 @@ pub enum Output {
 }
 
 impl Output {
-    /// Checks before any work that the report will have a place.
+    /// Checks before any work that the report will have a place. `path` is where the user wants the output, be it the
+    /// report or what the job writes.
     ///
     /// # Errors
     /// When the file exists and `force` was not said, or its folder does not exist.
-    pub fn new(path: Option<&Path>, force: bool) -> anyhow::Result<Output> {
-        let Some(path) = path.filter(|p| *p != Path::new("-")) else { return Ok(Output::Stdout) };
+    pub fn new<J: Job>(path: Option<&Path>, force: bool) -> anyhow::Result<Output> {
+        let path = path.filter(|p| *p != Path::new("-"));
+        if J::WRITES_OUTPUT {
+            return Ok(if path.is_some() { Output::Stdout } else { Output::Stderr });
+        }
+        let Some(path) = path else { return Ok(Output::Stdout) };
         let shown = path.display();
         match path.metadata() {
             Ok(meta) if meta.is_dir() => bail!("failed to write `{shown}`: it is a folder (-o/--output takes a file)"),
@@ -62,6 +71,10 @@ impl Output {
             Output::Stdout => {
                 let mut out = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
                 written(content(&mut out).and_then(|()| out.flush()), "the report to standard output")
+            }
+            Output::Stderr => {
+                let mut out = BufWriter::new(io::stderr().lock());
+                written(content(&mut out).and_then(|()| out.flush()), "the report to standard error")
             }
             Output::Stream { path } => {
                 let opened = OpenOptions::new().write(true).open(path);

@@ -15,6 +15,10 @@ use crate::{Access, Exit, Item, Job, PlanError, Planned, Records, Report, Select
 
 /// About what the first worker takes to start.
 const START_TIME: Duration = Duration::from_millis(2);
+/// Tasks of a job in order that are begun or done before their turn, for each worker.
+const ORDERED_A_WORKER: usize = 4;
+/// Bytes of results that may wait for their turn.
+const ORDERED_BYTES: usize = 64 << 20;
 
 /// What every job lets its user decide.
 #[derive(Debug, Clone, Default)]
@@ -69,6 +73,8 @@ pub struct Finished {
     pub broken: Option<procession::Error>,
     /// Why the journal or the joblog does not have all that was done, if so.
     pub unrecorded: Option<String>,
+    /// Why what the job writes itself is not there, though its tasks are done, if so.
+    pub unwritten: Option<TaskError>,
     /// The pool that ran it. Dropping it ends the workers, and waits for that.
     pub pool: Arc<Pool>,
 }
@@ -259,7 +265,7 @@ pub fn run<J: Job>(
 ) -> Result<Finished, DriveError> {
     let start = Instant::now();
     let plan = interrupt.pulling(|| job.plan()).map_err(DriveError::Plan)?;
-    let pool = Arc::new(build_pool(J::NAME, options, &plan.access).map_err(DriveError::Pool)?);
+    let pool = Arc::new(build_pool::<J>(options, &plan.access).map_err(DriveError::Pool)?);
     interrupt.watch(&pool);
     let ledger = Rc::new(RefCell::new(Ledger::new(J::NAME, watch)));
     let tasks = interrupt.pulling(|| look_ahead(plan.tasks));
@@ -272,9 +278,11 @@ pub fn run<J: Job>(
         records,
         contents: Contents::default(),
     };
-    let outcomes = match &records.journal {
-        Some(journal) => pool.journal(journal).try_imap_unordered_with(job.context(), run_task::<J>, tasks),
-        None => pool.try_imap_unordered_with(job.context(), run_task::<J>, tasks),
+    let outcomes = match (&records.journal, J::IS_ORDERED) {
+        (Some(journal), true) => pool.journal(journal).try_imap_with(job.context(), run_task::<J>, tasks),
+        (Some(journal), false) => pool.journal(journal).try_imap_unordered_with(job.context(), run_task::<J>, tasks),
+        (None, true) => pool.try_imap_with(job.context(), run_task::<J>, tasks),
+        (None, false) => pool.try_imap_unordered_with(job.context(), run_task::<J>, tasks),
     };
     let mut outcomes = outcomes.map_err(DriveError::Pool)?;
     loop {
@@ -289,13 +297,22 @@ pub fn run<J: Job>(
         let attempts = outcome.attempts;
         let error = match outcome.result {
             Ok(done) => {
-                job.fold(&item, done);
                 let is_resumed = attempts == 0;
+                let folded = job.fold(&item, done);
                 if !is_resumed {
-                    records.ended(J::NAME, number, &item, outcome.elapsed, Exit::DONE);
+                    let exit = if folded.is_ok() { Exit::DONE } else { Exit::FAILED };
+                    records.ended(J::NAME, number, &item, outcome.elapsed, exit);
                 }
-                ledger.borrow_mut().done(&item, is_resumed);
-                continue;
+                match folded {
+                    Ok(()) => {
+                        ledger.borrow_mut().done(&item, is_resumed);
+                        if job.is_over() {
+                            break;
+                        }
+                        continue;
+                    }
+                    Err(error) => (FailedKind::Failed, error),
+                }
             }
             Err(failure) => {
                 if let Some(exit) = Exit::of(failure.kind()) {
@@ -306,13 +323,16 @@ pub fn run<J: Job>(
         };
         job.fold_failure(&item, &error.1);
         ledger.borrow_mut().fail(number, &item, error, attempts);
-        if options.fail_fast {
+        if options.fail_fast || job.is_over() {
             break;
         }
     }
     drop(outcomes);
     let mut ledger = ledger.borrow_mut();
     let broken = broken_pool::<J>(&pool, job.context(), interrupt);
+    if job.is_over() {
+        ledger.forget();
+    }
     // What was pulled and has no outcome, because nobody waited for it.
     for (number, item) in std::mem::take(&mut ledger.items).into_values() {
         let why = if options.fail_fast { "an earlier task failed (--fail-fast)" } else { "the workers are gone" };
@@ -325,8 +345,10 @@ pub fn run<J: Job>(
     summary.is_interrupted = interrupt.is_raised();
     summary.failures.sort_by_key(|failed| failed.task);
     take_stats(&mut summary, &pool);
+    let is_whole = summary.done == summary.tasks && !summary.is_interrupted && broken.is_none();
+    let unwritten = job.finish(is_whole).err();
     let unrecorded = selected.borrow().check().err().map(|error| error.to_string()).or_else(|| records.problem());
-    Ok(Finished { summary, report: job.report(), broken, unrecorded, pool })
+    Ok(Finished { summary, report: job.report(), broken, unrecorded, unwritten, pool })
 }
 
 /// [`Job::run`], whose error tells the pool whether another try may help.
@@ -346,8 +368,11 @@ fn look_ahead<T: 'static>(mut tasks: Box<dyn Iterator<Item = Planned<T>>>) -> Bo
     Box::new(first.into_iter().chain(tasks))
 }
 
-fn build_pool(name: &str, options: &Options, access: &Access) -> Result<Pool, procession::Error> {
-    let mut builder = Pool::builder().name(name).workers(options.workers).retries(options.retries);
+fn build_pool<J: Job>(options: &Options, access: &Access) -> Result<Pool, procession::Error> {
+    let mut builder = Pool::builder().name(J::NAME).workers(options.workers).retries(options.retries);
+    if J::IS_ORDERED {
+        builder = builder.max_in_flight(options.workers.saturating_mul(ORDERED_A_WORKER), ORDERED_BYTES);
+    }
     builder = builder.limits(options.limits.clone());
     if let Some(timeout) = options.timeout {
         builder = builder.timeout(timeout);
@@ -495,6 +520,12 @@ impl<'a> Ledger<'a> {
         let failed = FailedTask { task, input, kind, message: error.to_string(), attempts };
         self.watch.finished(item, Some(&failed));
         self.summary.failures.push(failed);
+    }
+
+    /// Forgets the tasks that have no outcome.
+    fn forget(&mut self) {
+        self.summary.tasks -= self.items.len() as u64;
+        self.items.clear();
     }
 
     fn has_failed(&self) -> bool {

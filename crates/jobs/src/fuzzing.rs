@@ -5,7 +5,11 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use crate::data::Cell;
+use crate::data::csv::{Dialect, RowBorders, Rows, write_text};
+use crate::data::json::{ArrayBorders, Scan, minify};
 use crate::decode::Format;
+use crate::expr::Expr;
 use crate::hash::line::{LineParser, LineStyle};
 use crate::hash::list::read_line;
 use crate::logs::matcher::{Matcher, count_lines};
@@ -70,4 +74,112 @@ pub fn globs(data: &[u8]) {
     let name = OsStr::from_bytes(lines.next().unwrap_or_default());
     filter.takes_file(folder, name);
     filter.takes_folder(folder, name);
+}
+
+/// An expression (the first line), and the fields of a row: a line each, whose first byte says what it is.
+pub fn expr(data: &[u8]) {
+    let mut lines = data.split(|byte| *byte == b'\n');
+    // Longer ones take their time to compile, and find nothing new.
+    let Some(Ok(text)) = lines.next().map(|line| std::str::from_utf8(&line[..line.len().min(128)])) else { return };
+    let expr = match Expr::parse(text) {
+        Ok(expr) => expr,
+        Err(error) => {
+            assert!(error.position() <= text.chars().count() + 1 && error.to_string().lines().count() == 3);
+            return;
+        }
+    };
+    for path in expr.fields() {
+        assert_eq!(path.to_string().parse().as_ref(), Ok(path));
+    }
+    let row: Vec<Cell<'_>> = lines
+        .map(|line| match std::str::from_utf8(line) {
+            Ok(line) if line.starts_with('\'') => Cell::Text(line[1..].into()),
+            Ok(line) if line.starts_with(['[', '{']) => Cell::Nested(line.into()),
+            Ok("true") => Cell::Bool(true),
+            Ok(line) if serde_json::from_str::<serde_json::Number>(line).is_ok() => Cell::Number(line.into()),
+            _ => Cell::Null,
+        })
+        .collect();
+    let is_true = expr.is_true(&row);
+    match expr.eval(&row) {
+        Ok(Cell::Bool(value)) => assert_eq!(is_true, Ok(value)),
+        Ok(Cell::Null) => assert_eq!(is_true, Ok(false)),
+        Ok(Cell::Number(text)) => assert!(text.starts_with(|first: char| first == '-' || first.is_ascii_digit())),
+        Ok(_) => (),
+        Err(error) => assert!(is_true.is_err() && !error.to_string().contains('\n')),
+    }
+}
+
+/// A text that may be JSON: taken as serde_json takes it, but for halves of surrogate pairs and for its depth; and what is
+/// taken is the same without white space, and in parts.
+pub fn json(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let mut scan = Scan::new(data);
+    scan.space();
+    let read = scan.value(0);
+    scan.space();
+    let theirs = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+    match read {
+        Ok(_) => assert_eq!(scan.peek().is_none(), theirs),
+        Err(fault) => {
+            assert!(fault.at <= data.len());
+            assert!(!theirs || fault.reason.contains("surrogate") || fault.reason.contains("deep"), "{}", fault.reason);
+            return;
+        }
+    }
+    if theirs {
+        let small = minify(data);
+        assert_eq!(minify(&small), small);
+        let mut scan = Scan::new(&small);
+        assert!(scan.value(0).is_ok() && scan.peek().is_none());
+        elements(&small);
+    }
+}
+
+/// Elements of an array, which lie between its borders.
+fn elements(array: &[u8]) {
+    let Some(inside) = array.strip_prefix(b"[").and_then(|rest| rest.strip_suffix(b"]")).filter(|i| !i.is_empty())
+    else {
+        return;
+    };
+    let (mut borders, mut at) = (ArrayBorders::default(), 0);
+    let mut rest = array;
+    while let Some(end) = borders.find(rest, 1) {
+        let element = &rest[usize::from(at == 0)..end - 1];
+        let mut scan = Scan::new(element);
+        assert!(scan.value(1).is_ok() && scan.peek().is_none());
+        (at, rest) = (at + end, &rest[end..]);
+    }
+    assert!(at <= inside.len());
+    let mut scan = Scan::new(&rest[usize::from(at == 0)..]);
+    assert!(scan.value(1).is_ok() && scan.peek() == Some(b']'));
+}
+
+/// A CSV file: its rows are cut where they are read, and are read as the same when they are written again.
+pub fn csv(data: &[u8]) {
+    let dialect = Dialect::CSV;
+    let mut rows = Rows::new(data, dialect, 1);
+    let (mut fields, mut at) = (Vec::new(), 0);
+    while let Some((begin, read)) = rows.next(&mut fields) {
+        assert_eq!(begin, at);
+        let length = RowBorders::new(dialect).find(&data[begin..], 1).unwrap_or(data.len() - begin);
+        assert_eq!(rows.at(), begin + length);
+        at = rows.at();
+        if read.is_err() {
+            continue;
+        }
+        let mut written = Vec::new();
+        for (n, field) in fields.iter().enumerate() {
+            written.extend((n > 0).then_some(b','));
+            if let Some(text) = field.text() {
+                write_text(&text, dialect, &mut written);
+            }
+        }
+        written.push(b'\n');
+        let mut again = Vec::new();
+        let mut reread = Rows::new(&written, dialect, 1);
+        assert!(reread.next(&mut again).is_some_and(|(_, read)| read.is_ok()) && reread.at() == written.len());
+        assert!(again.iter().map(|field| field.text()).eq(fields.iter().map(|field| field.text())));
+    }
+    assert_eq!(at, data.len());
 }

@@ -23,6 +23,11 @@ pub trait Job: Sized {
     /// Version of what [`Job::run`] gives: raise it when a result that an older program has recorded in a journal would
     /// be wrong by now, or of another form.
     const RESULTS_VERSION: u32;
+    /// Whether tasks are folded in the order of the plan. Then few of them are begun at once: what is done waits in the
+    /// program's memory for its turn.
+    const IS_ORDERED: bool = false;
+    /// Whether the output is what the job writes itself, and not the report.
+    const WRITES_OUTPUT: bool = false;
     /// The job's own command line. With name and version it is what a journal is for, as `Debug` shows it.
     type Args: fmt::Debug;
     /// What every task needs, sent once to each worker. Compile expensive parts lazily behind a `#[serde(skip)]` cell.
@@ -51,12 +56,31 @@ pub trait Job: Sized {
     /// What went wrong with this task's input, in words for the user.
     fn run(context: &Self::Context, task: Self::Task) -> Result<Self::Done, TaskError>;
 
-    /// Takes in one task that was done. Tasks arrive in any order; `item` is what the plan said of it.
-    fn fold(&mut self, item: &Item, done: Self::Done);
+    /// Takes in one task that was done; `item` is what the plan said of it. Tasks arrive in any order, or in that of the
+    /// plan ([`Job::IS_ORDERED`]).
+    ///
+    /// # Errors
+    /// When the result shows that the task's input is of no use, or it cannot be put where it belongs: the task counts as
+    /// failed.
+    fn fold(&mut self, item: &Item, done: Self::Done) -> Result<(), TaskError>;
 
     /// Takes in one task that failed for good (its own error, a crash, a timeout). The driver lists it among the
     /// failures in any case; a job overrides this only if its own result depends on it.
     fn fold_failure(&mut self, _item: &Item, _error: &TaskError) {}
+
+    /// Whether the job has all that it wants, or cannot go on: tasks without an outcome are forgotten.
+    fn is_over(&self) -> bool {
+        false
+    }
+
+    /// Ends what the job writes itself. Called once, after the last task; `is_whole` if none has failed and nobody has
+    /// stopped the job.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn finish(&mut self, _is_whole: bool) -> Result<(), TaskError> {
+        Ok(())
+    }
 
     /// Turns what was folded into the result that the user sees.
     fn report(self) -> Box<dyn Report>;
@@ -201,6 +225,11 @@ pub trait Report {
     /// (a checksum that does not match).
     fn is_bad(&self) -> bool {
         false
+    }
+
+    /// Whether failed tasks can be run again on their own, and their results be put to the others'.
+    fn has_parts(&self) -> bool {
+        true
     }
 
     /// Whether the command should end with its usual line of numbers.

@@ -3,8 +3,10 @@
 
 mod buffer;
 mod content;
+pub mod data;
 mod decode;
 mod drive;
+pub mod expr;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -18,6 +20,7 @@ mod records;
 mod regular;
 mod select;
 mod stamp;
+pub mod transform;
 mod walk;
 
 pub use drive::{

@@ -52,6 +52,16 @@ impl Regular {
         Ok(filled)
     }
 
+    /// Where the next read begins.
+    pub fn at(&self) -> u64 {
+        self.at
+    }
+
+    /// Bytes from there to the end that the file had when it was opened.
+    pub fn left(&self) -> u64 {
+        self.bytes.saturating_sub(self.at)
+    }
+
     /// Goes to a place in the file.
     ///
     /// # Errors

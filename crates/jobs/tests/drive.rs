@@ -62,7 +62,9 @@ impl Job for Flaky {
         }
     }
 
-    fn fold(&mut self, _: &Item, _: u32) {}
+    fn fold(&mut self, _: &Item, _: u32) -> Result<(), TaskError> {
+        Ok(())
+    }
 
     fn report(self) -> Box<dyn Report> {
         Box::new(Nothing)

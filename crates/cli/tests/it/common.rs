@@ -212,7 +212,7 @@ pub fn workers(program: u32) -> Vec<u32> {
 
 fn is_worker(pid: u32) -> bool {
     let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    name.starts_with("hash-") || name.starts_with("logs-")
+    ["hash-", "logs-", "transform-"].iter().any(|job| name.starts_with(job))
 }
 
 /// The process below the program that has this file open.

@@ -9,3 +9,4 @@ mod logs;
 mod output;
 mod sandbox;
 mod signals;
+mod transform;

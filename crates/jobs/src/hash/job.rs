@@ -109,11 +109,12 @@ impl Job for Hash {
         }
     }
 
-    fn fold(&mut self, item: &Item, done: Done) {
+    fn fold(&mut self, item: &Item, done: Done) -> Result<(), TaskError> {
         match &mut self.mode {
             Mode::Sums(sums) => sums.fold(item, done),
             Mode::Check(check) => check.fold(item, done),
         }
+        Ok(())
     }
 
     fn fold_failure(&mut self, item: &Item, _error: &TaskError) {

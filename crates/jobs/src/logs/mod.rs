@@ -94,8 +94,9 @@ impl Job for LogsJob {
         run::run(context, task)
     }
 
-    fn fold(&mut self, item: &Item, done: LogsDone) {
+    fn fold(&mut self, item: &Item, done: LogsDone) -> Result<(), TaskError> {
         self.totals.add(item, done);
+        Ok(())
     }
 
     fn fold_failure(&mut self, item: &Item, _error: &TaskError) {

@@ -54,7 +54,7 @@ fn drive(mut job: LogsJob) -> (Box<dyn Report>, Vec<String>) {
         match outcome {
             Ok(done) => {
                 let done = postcard::from_bytes(&postcard::to_stdvec(&done).unwrap()).unwrap();
-                job.fold(&item, done);
+                job.fold(&item, done).unwrap();
             }
             Err(error) => {
                 job.fold_failure(&item, &error);
@@ -210,7 +210,7 @@ fn a_file_of_which_a_part_failed_is_not_reported() {
             job.fold_failure(&item, &TaskError::new("worker crashed"));
         } else {
             let done = LogsJob::run(job.context(), task).unwrap();
-            job.fold(&item, done);
+            job.fold(&item, done).unwrap();
         }
     }
     let result = job.report().json();
@@ -300,7 +300,7 @@ fn compressed_streams_are_left_to_the_workers() {
         assert!(spool.is_dir());
         drop(plan.tasks);
         let done = LogsJob::run(job.context(), task).unwrap();
-        job.fold(&item, done);
+        job.fold(&item, done).unwrap();
         let result = job.report().json();
         assert!(!spool.exists());
         let file = &result["files"][0];

@@ -343,6 +343,26 @@ impl Pool {
         self.calls().try_imap(function, items)
     }
 
+    /// As [`Pool::try_imap`], with a context as in [`Pool::map_with`].
+    ///
+    /// # Errors
+    /// As [`Pool::imap_unordered_with`].
+    pub fn try_imap_with<C, A, R, E, I>(
+        &self,
+        context: &C,
+        function: fn(&C, A) -> Result<R, E>,
+        items: I,
+    ) -> Result<Imap<I::IntoIter, R>, Error>
+    where
+        C: Serialize + DeserializeOwned + 'static,
+        A: Serialize + DeserializeOwned + 'static,
+        R: Serialize + DeserializeOwned + 'static,
+        E: std::fmt::Display + 'static,
+        I: IntoIterator<Item = A>,
+    {
+        self.calls().try_imap_with(context, function, items)
+    }
+
     /// As [`Pool::try_imap`], in the order in which tasks finish.
     ///
     /// # Errors
@@ -558,6 +578,27 @@ impl<'p> Calls<'p> {
         I: IntoIterator<Item = A>,
     {
         Ok(Imap::new(self.feed(self.pool.batch::<TryRun, _>(Plain(function), None)?, items)?, true))
+    }
+
+    /// See [`Pool::try_imap_with`].
+    ///
+    /// # Errors
+    /// As [`Pool::imap_unordered_with`].
+    pub fn try_imap_with<C, A, R, E, I>(
+        self,
+        context: &C,
+        function: fn(&C, A) -> Result<R, E>,
+        items: I,
+    ) -> Result<Imap<I::IntoIter, R>, Error>
+    where
+        C: Serialize + DeserializeOwned + 'static,
+        A: Serialize + DeserializeOwned + 'static,
+        R: Serialize + DeserializeOwned + 'static,
+        E: std::fmt::Display + 'static,
+        I: IntoIterator<Item = A>,
+    {
+        let context = Self::context(context)?;
+        Ok(Imap::new(self.feed(self.pool.batch::<TryRun, _>(WithContext(function), context)?, items)?, true))
     }
 
     /// See [`Pool::try_imap_unordered`].

@@ -261,7 +261,7 @@ fn what_was_not_checked_is_bad() {
     let mut job = Hash::new(args(&["-c", str(&list)]), 2);
     let Some(Planned::Task(item, task)) = job.plan().unwrap().tasks.next() else { panic!("no task") };
     let done = Hash::run(&job.context().clone(), task).unwrap();
-    job.fold(&item, done);
+    job.fold(&item, done).unwrap();
     let report = job.report();
     assert!(report.is_bad());
     assert_eq!(report.warnings(), ["WARNING: 1 listed file was not checked"]);

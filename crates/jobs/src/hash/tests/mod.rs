@@ -67,7 +67,7 @@ fn run_job(mut job: Hash, mut before: impl FnMut(usize)) -> Ended {
     // Backwards: tasks may end in any order.
     for (item, result) in done.into_iter().rev() {
         match result {
-            Ok(done) => job.fold(&item, wire(done)),
+            Ok(done) => job.fold(&item, wire(done)).unwrap(),
             Err(error) => {
                 job.fold_failure(&item, &error);
                 failures.push(error.to_string());

@@ -1,0 +1,147 @@
+//! `procession transform`, as users call it: its files, its messages, and what is left of it.
+
+use std::fs::File;
+use std::io::Write;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::common::{Lab, poll, send, wait, workers};
+
+fn ndjson(rows: usize) -> String {
+    (0..rows).map(|n| format!("{{\"n\":{n},\"t\":\"{}\"}}\n", "x".repeat(n % 90))).collect()
+}
+
+#[test]
+fn rows_go_to_the_output_and_the_report_beside_it() {
+    let lab = Lab::new();
+    lab.file("a.ndjson", "{\"n\":1,\"h\":{\"a\":\"x\"}}\n{\"n\":2}\n");
+    let run = lab.run(["transform", "a.ndjson", "-o", "a.csv", "--select", "x=h.a,n"]).expect(0);
+    assert_eq!(run.out(), "a.ndjson: 2 rows read, 2 written, 0 skipped\n");
+    assert_eq!(lab.read("a.csv"), "x,n\nx,1\n,2\n");
+    let again = lab.run(["transform", "a.ndjson", "-o", "a.csv"]).expect(2);
+    assert!(again.err.contains("it exists (--force replaces it)"), "{}", again.err);
+    lab.run(["transform", "a.ndjson", "-o", "a.csv", "--force", "--select", "n"]).expect(0);
+    assert_eq!(lab.read("a.csv"), "n\n1\n2\n");
+    let run = lab.run(["transform", "a.csv", "--to", "json", "--format", "json"]).expect(0);
+    assert_eq!(run.json(), json!([{ "n": 1 }, { "n": 2 }]));
+    let report: Value = serde_json::from_str(&run.err[..=run.err.rfind('}').unwrap()]).unwrap();
+    assert_eq!((&report["result"]["rows_written"], &report["done"]), (&json!(2), &json!(1)));
+}
+
+#[test]
+fn what_cannot_be_done_is_told_before_anything_is_written() {
+    let lab = Lab::new();
+    lab.file("a.csv", "a\n1\n");
+    lab.file("a.txt", "a\n1\n");
+    for (line, what) in [
+        ("none.csv -o b.json", "failed to read `none.csv`: no such file or directory"),
+        (". -o b.json", "is a directory"),
+        ("a.txt -o b.json", "`a.txt` does not tell its format (--from"),
+        ("a.csv -o b", "`b` does not tell its format (--to"),
+        ("a.csv", "--to"),
+        ("a.csv -o none/b.json", "its folder does not exist"),
+        ("a.csv -o b.json --where 'a >'", "--where"),
+        ("a.csv -o b.json --set b", "--set"),
+        ("a.csv -o b.json --schema a:date", "--schema"),
+        ("a.csv -o b.json --schema b:text", "--schema"),
+    ] {
+        let run = lab.shell(&format!("$P transform {line}")).expect(2);
+        assert!(run.err.contains(what), "{line}: {}", run.err);
+        assert_eq!(lab.names("."), ["a.csv", "a.txt"]);
+    }
+}
+
+#[test]
+fn a_bad_row_leaves_no_output() {
+    let lab = Lab::new();
+    let rows = ndjson(60_000);
+    lab.file("a.ndjson", format!("{rows}{{\"n\":1]\n{rows}"));
+    let run = lab.run(["transform", "a.ndjson", "-o", "b.csv"]).expect(1);
+    assert!(run.err.contains("`a.ndjson`: line 60001: expected `,` or `}` (column 7)"), "{}", run.err);
+    assert!(run.err.contains("--on-bad-row skip"), "{}", run.err);
+    assert!(run.out().contains(", 0 written, "), "{}", run.out());
+    assert_eq!(lab.names("."), ["a.ndjson"]);
+    let skip = ["transform", "a.ndjson", "-o", "b.csv", "--on-bad-row", "quarantine=bad", "--format", "json"];
+    let run = lab.run(skip).expect(0);
+    let counts = |name: &str| run.json()["result"][name].as_u64().unwrap();
+    assert_eq!((counts("rows_read"), counts("rows_written"), counts("rows_skipped")), (120_001, 120_000, 1));
+    assert_eq!(lab.read("bad"), "{\"n\":1]\n");
+}
+
+#[test]
+fn streams_and_compressed_files_are_read_and_written() {
+    let lab = Lab::new();
+    let rows = ndjson(50_000);
+    lab.file("a.ndjson", &rows);
+    lab.shell("gzip -k a.ndjson && zstd -q a.ndjson -o a.zst || cp a.ndjson.gz a.zst").expect(0);
+    lab.run(["transform", "a.ndjson", "-o", "plain.csv"]).expect(0);
+    let csv = lab.read("plain.csv");
+    for line in [
+        "$P transform a.ndjson.gz -o - --to csv",
+        "$P transform --from ndjson a.zst --to csv",
+        "$P transform --from ndjson - --to csv < a.ndjson.gz",
+        "cat a.ndjson | $P transform --from ndjson - --to csv",
+        "$P transform a.ndjson -o a.csv.gz && gzip -dc a.csv.gz",
+        "$P transform a.ndjson -o a.csv.zst >&2 && $P transform a.csv.zst --to csv",
+        "$P transform a.ndjson -o a.json.gz >&2 && $P transform a.json.gz --to csv",
+        "$P transform plain.csv -o b.tsv >&2 && $P transform --from tsv - --to csv < b.tsv",
+    ] {
+        let run = lab.shell(line).expect(0);
+        assert!(run.out().ends_with(&csv), "{line}: {} bytes", run.out.len());
+    }
+    // What is cut off is no whole file.
+    lab.shell("head -c 100000 a.ndjson.gz > cut.ndjson.gz").expect(0);
+    let run = lab.run(["transform", "cut.ndjson.gz", "-o", "cut.csv"]).expect(1);
+    assert!(run.err.contains("failed to decompress `cut.ndjson.gz`"), "{}", run.err);
+    assert!(!lab.path("cut.csv").exists());
+    // A reader that has enough ends it.
+    assert_eq!(lab.shell("$P transform a.ndjson --to csv -q 2>/dev/null | head -n 1").expect(0).out(), "n,t\n");
+}
+
+#[test]
+fn rows_are_chosen_and_computed() {
+    let lab = Lab::new();
+    lab.file("a.csv", "n,h.n\n1,x\n2,y\n3,\n");
+    let line = "$P transform a.csv --to ndjson -q --where 'n >= 2' --set 'm=n * 2' --limit 1 2>/dev/null";
+    assert_eq!(lab.shell(line).expect(0).out(), "{\"n\":2,\"h.n\":\"y\",\"m\":4}\n");
+}
+
+#[test]
+fn a_killed_run_leaves_nothing_and_is_resumed() {
+    let lab = Lab::new();
+    lab.file("a.ndjson", ndjson(100_000));
+    lab.run(["transform", "a.ndjson", "-o", "whole.csv"]).expect(0);
+    let args = ["transform", "a.ndjson", "-o", "b.csv", "--journal", "j", "--delay", "100ms", "-j1"];
+    let mut child = lab.command(args).spawn().unwrap();
+    // Something is in the journal, and not all.
+    assert!(poll(|| lab.path("j").metadata().is_ok_and(|meta| meta.len() > 500_000)));
+    send(child.id(), Signal::KILL);
+    wait(&mut child);
+    assert!(!lab.path("b.csv").exists());
+    let again = ["transform", "a.ndjson", "-o", "b.csv", "--journal", "j", "--resume", "--format", "json"];
+    let run = lab.run(again).expect(0);
+    assert!(run.json()["resumed"].as_u64().unwrap() > 0);
+    assert_eq!(lab.read("b.csv"), lab.read("whole.csv"));
+    assert_eq!(lab.names("."), ["a.ndjson", "b.csv", "j", "whole.csv"]);
+}
+
+#[test]
+fn a_dead_worker_costs_no_row() {
+    let lab = Lab::new();
+    let fifo = lab.path("fifo");
+    lab.shell("mkfifo fifo").expect(0);
+    let args = ["transform", "--from", "ndjson", "fifo", "-o", "b.csv", "--select", "n", "--retries", "3"];
+    let mut child = lab.command(args).spawn().unwrap();
+    let mut input = File::options().write(true).open(fifo).unwrap();
+    let rows = ndjson(40_000);
+    let (first, second) = rows.split_at(rows.len() / 2);
+    input.write_all(first.as_bytes()).unwrap();
+    assert!(poll(|| !workers(child.id()).is_empty()));
+    workers(child.id()).into_iter().for_each(|pid| send(pid, Signal::KILL));
+    input.write_all(second.as_bytes()).unwrap();
+    drop(input);
+    assert!(wait(&mut child).success());
+    let expected: String = (0..40_000).map(|n| format!("{n}\n")).collect();
+    assert_eq!(lab.read("b.csv"), format!("n\n{expected}"));
+}

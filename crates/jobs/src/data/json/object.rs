@@ -1,0 +1,167 @@
+//! Takes the fields that somebody wants out of an object, while all of it is checked.
+
+use serde::{Deserialize, Serialize};
+
+use super::scan::{Fault, MAX_DEPTH, Scan};
+use super::unescape;
+use crate::data::{FieldPath, Raw};
+
+/// The fields that are wanted of an object, and of the objects within it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanted {
+    members: Vec<Member>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Member {
+    name: String,
+    /// Where the value goes.
+    slot: Option<usize>,
+    within: Wanted,
+}
+
+impl Wanted {
+    /// The fields at `paths`; the value of each goes to the slot of its number.
+    ///
+    /// # Errors
+    /// The path that is deeper than objects may be.
+    pub fn new<'p>(paths: impl IntoIterator<Item = &'p FieldPath>) -> Result<Wanted, &'p FieldPath> {
+        let mut wanted = Wanted::default();
+        for (slot, path) in paths.into_iter().enumerate() {
+            if path.parts().len() >= MAX_DEPTH / 2 {
+                return Err(path);
+            }
+            wanted.add(path.parts(), slot);
+        }
+        Ok(wanted)
+    }
+
+    fn add(&mut self, parts: &[String], slot: usize) {
+        let Some((name, deeper)) = parts.split_first() else { return };
+        let at = self.members.iter().position(|member| member.name == *name).unwrap_or_else(|| {
+            self.members.push(Member { name: name.clone(), slot: None, within: Wanted::default() });
+            self.members.len() - 1
+        });
+        match deeper {
+            [] => self.members[at].slot = Some(slot),
+            _ => self.members[at].within.add(deeper, slot),
+        }
+    }
+
+    /// The place of a name; objects tend to have theirs in the order of the last one.
+    #[inline]
+    fn find(&self, name: &Raw<'_>, guess: usize) -> Option<usize> {
+        let has_name = |name: &[u8], at: usize| self.members.get(at).is_some_and(|m| m.name.as_bytes() == name);
+        let find = |name: &[u8]| {
+            if has_name(name, guess) {
+                return Some(guess);
+            }
+            (0..self.members.len()).find(|at| has_name(name, *at))
+        };
+        match name {
+            Raw::Text(name) => find(name),
+            Raw::Escaped(name) => find(&unescape(name)),
+            _ => None,
+        }
+    }
+
+    /// Empties the slots of all that is wanted in here.
+    fn clear(&self, slots: &mut [Raw<'_>]) {
+        for member in &self.members {
+            if let Some(slot) = member.slot.and_then(|slot| slots.get_mut(slot)) {
+                *slot = Raw::Null;
+            }
+            member.within.clear(slots);
+        }
+    }
+
+    /// Goes over an object and puts what is wanted into `slots`, which are empty. Of a name that comes twice the last value
+    /// counts. `unknown` is told the names in the outermost object that nobody wants.
+    ///
+    /// # Errors
+    /// When it is no object.
+    #[inline]
+    pub fn read<'a>(
+        &self,
+        scan: &mut Scan<'a>,
+        slots: &mut [Raw<'a>],
+        unknown: &mut impl FnMut(&Raw<'a>),
+    ) -> Result<(), Fault> {
+        self.object(scan, slots, 0, unknown)
+    }
+
+    fn object<'a>(
+        &self,
+        scan: &mut Scan<'a>,
+        slots: &mut [Raw<'a>],
+        depth: usize,
+        unknown: &mut impl FnMut(&Raw<'a>),
+    ) -> Result<(), Fault> {
+        if !scan.take(b'{') {
+            return Err(scan.fault("expected an object"));
+        }
+        scan.space();
+        if scan.take(b'}') {
+            return Ok(());
+        }
+        let mut guess = 0;
+        loop {
+            let name = scan.name()?;
+            match self.find(&name, guess) {
+                None => {
+                    unknown(&name);
+                    scan.value(depth + 1)?;
+                }
+                Some(at) => {
+                    guess = at + 1;
+                    self.members[at].read(scan, slots, depth + 1)?;
+                }
+            }
+            scan.space();
+            if scan.take(b',') {
+                scan.space();
+            } else if scan.take(b'}') {
+                return Ok(());
+            } else {
+                return Err(scan.fault("expected `,` or `}`"));
+            }
+        }
+    }
+}
+
+impl Member {
+    fn read<'a>(&self, scan: &mut Scan<'a>, slots: &mut [Raw<'a>], depth: usize) -> Result<(), Fault> {
+        self.within.clear(slots);
+        let begin = scan.at();
+        let value = if !self.within.members.is_empty() && scan.peek() == Some(b'{') {
+            self.within.object(scan, slots, depth, &mut |_| {})?;
+            Raw::Nested(scan.since(begin))
+        } else {
+            scan.value(depth)?
+        };
+        if let Some(slot) = self.slot.and_then(|slot| slots.get_mut(slot)) {
+            *slot = value;
+        }
+        Ok(())
+    }
+}
+
+/// The members of an object that was checked before: each name as it stands, quotes included, and the value.
+pub fn members<'a>(object: &'a [u8], mut each: impl FnMut(&Raw<'a>, &'a [u8], Raw<'a>)) -> Result<(), Fault> {
+    let mut scan = Scan::new(object);
+    scan.take(b'{');
+    scan.space();
+    while scan.peek() == Some(b'"') {
+        let begin = scan.at();
+        let mut name_scan = Scan::new(&object[begin..]);
+        let name = name_scan.string()?;
+        let quoted = name_scan.since(0);
+        scan.name()?;
+        let value = scan.value(1)?;
+        each(&name, quoted, value);
+        scan.space();
+        scan.take(b',');
+        scan.space();
+    }
+    Ok(())
+}

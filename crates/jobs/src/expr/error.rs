@@ -1,0 +1,70 @@
+//! What is wrong with an expression, or with a row under it.
+
+use std::fmt;
+
+/// How much of an expression is shown before and behind the place of an error, in characters.
+const SHOWN_BEFORE: usize = 60;
+const SHOWN_BEHIND: usize = 20;
+
+/// Why a text is no expression, and where: shown in three lines, the last with a caret under the place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParseError {
+    message: String,
+    expression: String,
+    offset: usize,
+}
+
+impl ParseError {
+    /// Something is wrong at byte `offset` of `expression`.
+    pub(super) fn new(expression: &str, offset: usize, message: impl fmt::Display) -> ParseError {
+        let offset = (0..=offset).rev().find(|at| expression.is_char_boundary(*at)).unwrap_or(0);
+        ParseError { message: message.to_string(), expression: expression.into(), offset }
+    }
+
+    /// What is wrong, in one line, without the place.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Where in the expression, in characters from 1 on.
+    pub fn position(&self) -> usize {
+        self.before().chars().count() + 1
+    }
+
+    fn before(&self) -> &str {
+        &self.expression[..self.offset]
+    }
+}
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // One line of it is shown, and a control character takes no place of its own.
+        let visible = |letter: char| if letter.is_control() { ' ' } else { letter };
+        let skipped = (self.position() - 1).saturating_sub(SHOWN_BEFORE);
+        let before: String = self.before().chars().skip(skipped).map(visible).collect();
+        let behind: String = self.expression[self.offset..].chars().take(SHOWN_BEHIND).map(visible).collect();
+        writeln!(f, "{} at character {}", self.message, self.position())?;
+        writeln!(f, "  {before}{}", behind.trim_end())?;
+        write!(f, "  {:width$}^", "", width = before.chars().count())
+    }
+}
+
+impl std::error::Error for ParseError {}
+
+/// Why an expression has no value for a row, in one line: a text that is no number, a division by zero.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EvalError(Box<str>);
+
+impl EvalError {
+    pub(super) fn new(message: impl fmt::Display) -> EvalError {
+        EvalError(message.to_string().into())
+    }
+}
+
+impl fmt::Display for EvalError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for EvalError {}

@@ -1,0 +1,197 @@
+//! Opens the inputs, and looks at their first rows.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_bytes::ByteBuf;
+
+use crate::data::{self, Chunks, Cut};
+use crate::decode::{Format as Packing, HEAD_BYTES};
+use crate::output::Scratch;
+use crate::regular::Regular;
+use crate::walk::{Filter, Found, Walk};
+use crate::{PlanError, Stamp, TaskError};
+
+use super::aside::Aside;
+use super::layout::Form;
+use super::sample::{Ask, SAMPLE_BYTES, Sample, sample};
+
+/// Bytes of a file that are one task, if rows are not longer; less of small files, so that all workers have some.
+const FILE_CHUNK_BYTES: u64 = 1 << 20;
+const MIN_FILE_CHUNK_BYTES: u64 = 128 << 10;
+const CHUNKS_A_FILE: u64 = 16;
+/// The same of what comes in a stream.
+const STREAM_CHUNK_BYTES: usize = 1 << 20;
+/// What some programs write before UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// An input that can be read.
+#[derive(Debug)]
+pub struct Opened {
+    /// As the user knows it.
+    pub path: Arc<Path>,
+    /// None of a stream.
+    pub stamp: Option<Stamp>,
+    pub form: Form,
+    kind: Source,
+    /// What was read to look at it.
+    head: Vec<u8>,
+    is_all: bool,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// A plain file.
+    Plain,
+    /// A compressed file; that of a compressed stream has another name.
+    Packed(PathBuf),
+    Stream(File),
+}
+
+impl Opened {
+    /// Whether its workers read it themselves.
+    pub fn is_plain(&self) -> bool {
+        matches!(self.kind, Source::Plain)
+    }
+
+    /// Lets go of the first rows, if they can be read again: there may be thousands of inputs.
+    pub fn release(&mut self) {
+        if !matches!(self.kind, Source::Stream(_)) {
+            self.head.truncate(BYTE_ORDER_MARK.len());
+            self.head.shrink_to_fit();
+        }
+    }
+}
+
+/// Inputs that are being opened.
+pub struct Opener {
+    aside: Aside,
+    scratch: Option<Scratch>,
+}
+
+impl Opener {
+    /// For inputs at these paths.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn find(paths: &[PathBuf]) -> Result<(Opener, Vec<Found>), PlanError> {
+        let unreadable = |path: &Path, cause: &io::Error| PlanError::new(TaskError::io("read", path, cause));
+        if let Some(folder) = paths.iter().find(|path| path.is_dir()) {
+            return Err(unreadable(folder, &io::ErrorKind::IsADirectory.into()));
+        }
+        let walk = Walk::new(paths.iter().cloned(), Filter::default());
+        let mut read = walk.access();
+        let scratch = if walk.has_streams() { Scratch::new().ok() } else { None };
+        read.extend(scratch.iter().map(|scratch| scratch.path().to_path_buf()));
+        let found: Vec<Found> = walk.collect();
+        for found in &found {
+            if let Found::Problem { path, cause, .. } = found {
+                return Err(unreadable(path, cause));
+            }
+        }
+        Ok((Opener { aside: Aside::new(read), scratch }, found))
+    }
+
+    /// Opens an input and, if `looks`, reads its first rows.
+    ///
+    /// # Errors
+    /// When that is not possible.
+    pub fn open(&self, found: Found, form: Form, looks: bool) -> Result<Opened, PlanError> {
+        let (path, stamp) = match found {
+            Found::File { path, stamp, .. } => (path, Some(stamp)),
+            Found::Stream { path, .. } | Found::Problem { path, .. } => (path, None),
+        };
+        let failed = |cause: io::Error| PlanError::new(TaskError::io("read", &path, &cause));
+        let sample_bytes = if looks { SAMPLE_BYTES } else { HEAD_BYTES };
+        let mut head = Vec::new();
+        let mut kind = match stamp {
+            Some(_) => {
+                let file = Regular::open(&path).map_err(failed)?;
+                file.take(sample_bytes as u64).read_to_end(&mut head).map_err(failed)?;
+                Source::Plain
+            }
+            None => {
+                let source = match path.as_os_str() == "-" {
+                    true => io::stdin().as_fd().try_clone_to_owned().map(File::from),
+                    false => File::open(&path),
+                };
+                let source = source.map_err(failed)?;
+                (&source).take(sample_bytes as u64).read_to_end(&mut head).map_err(failed)?;
+                Source::Stream(source)
+            }
+        };
+        let mut is_all = head.len() < sample_bytes;
+        if Packing::of(&head).is_some() {
+            let file = match kind {
+                Source::Stream(source) => self.spool(&head, source).map_err(failed)?,
+                _ => path.to_path_buf(),
+            };
+            head = self.aside.head(&file, sample_bytes)?;
+            is_all = head.len() < sample_bytes;
+            kind = Source::Packed(file);
+        }
+        Ok(Opened { path, stamp, form, kind, head, is_all })
+    }
+
+    /// Puts a compressed stream into a file, which a worker can decode.
+    fn spool(&self, head: &[u8], mut source: File) -> io::Result<PathBuf> {
+        let Some(scratch) = &self.scratch else {
+            return Err(io::Error::other("there is no temporary folder for its compressed bytes"));
+        };
+        let number = std::fs::read_dir(scratch.path())?.count();
+        let path = scratch.path().join(number.to_string());
+        let mut file = File::create_new(&path)?;
+        file.write_all(head)?;
+        io::copy(&mut source, &mut file)?;
+        Ok(path)
+    }
+
+    /// What the first rows of an input tell.
+    ///
+    /// # Errors
+    /// When it is CSV and has no header.
+    pub fn sample(&self, opened: &Opened, has_header: bool) -> Result<Sample, PlanError> {
+        let text = opened.head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&opened.head);
+        let ask = Ask { form: opened.form, text: ByteBuf::from(text), is_all: opened.is_all, has_header };
+        let sample = self.aside.run(sample, ask)?;
+        sample.map_err(|cause| PlanError::new(format_args!("failed to read `{}`: {cause}", opened.path.display())))
+    }
+
+    /// The chunks of an input behind so many bytes of header.
+    ///
+    /// # Errors
+    /// Those of opening it again.
+    pub fn chunks(&self, opened: Opened, header_bytes: u64) -> io::Result<Chunks> {
+        let Opened { path, form, kind, mut head, stamp, .. } = opened;
+        let mark = if head.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() as u64 } else { 0 };
+        let begin = mark + header_bytes;
+        let cut = match form {
+            Form::Array => Cut::elements(),
+            Form::Lines => Cut::Lines,
+            Form::Csv(dialect) => Cut::rows(dialect),
+        };
+        let source: Box<dyn data::Source> = match kind {
+            Source::Plain => {
+                let mut file = Regular::open(&path)?;
+                file.seek(begin)?;
+                let bytes = stamp.map_or(0, |stamp| stamp.bytes) / CHUNKS_A_FILE;
+                let chunk_bytes = bytes.clamp(MIN_FILE_CHUNK_BYTES, FILE_CHUNK_BYTES) as usize;
+                return Ok(Chunks::new(Box::new(file), Vec::new(), begin, cut, chunk_bytes, false));
+            }
+            Source::Packed(file) => {
+                let mut decoded = self.aside.decode(&file);
+                io::copy(&mut (&mut decoded).take(begin), &mut io::sink())?;
+                head.clear();
+                Box::new(decoded)
+            }
+            Source::Stream(source) => {
+                head.drain(..head.len().min(begin as usize));
+                Box::new(source)
+            }
+        };
+        Ok(Chunks::new(source, head, begin, cut, STREAM_CHUNK_BYTES, true))
+    }
+}

@@ -1,0 +1,236 @@
+//! The job `transform`: rows of data from one format into another.
+//!
+//! ```text
+//! INPUT... -> inputs: opened, and their first rows looked at (aside, sample) -> columns: the layout of rows
+//!          -> plan: chunks of whole rows -> run, in workers: read, compute, write rows -> sink: one output, in order
+//! ```
+//!
+//! The program finds where rows end and no more than that; whatever bytes mean is found out in workers.
+
+mod args;
+mod aside;
+mod columns;
+mod formulas;
+mod inputs;
+mod layout;
+mod plan;
+mod report;
+mod run;
+mod sample;
+mod sink;
+mod task;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use crate::data::Compression;
+use crate::{Access, Item, Job, NewFile, Plan, PlanError, Replace, Report, TaskError};
+
+pub use args::{OnBadRow, TransformArgs};
+pub use layout::Layout;
+pub use task::{TransformDone, TransformTask};
+
+use columns::{Asked, form_of};
+use inputs::Opener;
+use layout::{Form, Rows};
+use plan::Tasks;
+use report::{Counts, InputCounts, MAX_DESCRIBED};
+use sample::Sample;
+use sink::Sink;
+use task::Bad;
+#[cfg(test)]
+pub(crate) use write::write_json;
+
+/// Rows of data in another format.
+#[derive(Debug)]
+pub struct Transform {
+    args: TransformArgs,
+    output: PathBuf,
+    replace: Replace,
+    layout: Layout,
+    sink: Option<Sink>,
+    /// Where bad rows go.
+    quarantine: Option<NewFile>,
+    counts: Counts,
+    has_failed: bool,
+}
+
+impl Transform {
+    /// The job that writes to `output`; `-` is standard output.
+    pub fn new(args: TransformArgs, output: Option<&Path>, replace: Replace) -> Transform {
+        Transform {
+            args,
+            output: output.unwrap_or(Path::new("-")).to_path_buf(),
+            replace,
+            layout: Layout::default(),
+            sink: None,
+            quarantine: None,
+            counts: Counts::default(),
+            has_failed: false,
+        }
+    }
+
+    /// Begins what is written: now, not after hours of work.
+    fn begin(&mut self, to: Form) -> Result<(), PlanError> {
+        let unwritable = |error: TaskError| PlanError::new(format_args!("{error} (-o/--output)"));
+        self.sink = Some(Sink::new(&self.output, self.replace, to, self.args.limit).map_err(unwritable)?);
+        if let OnBadRow::Quarantine(path) = &self.args.on_bad_row {
+            let file = NewFile::create(path, self.replace);
+            let file = file.map_err(|error| PlanError::new(format_args!("{error} (--on-bad-row)")))?;
+            self.quarantine = Some(file);
+        }
+        Ok(())
+    }
+
+    /// The names of CSV's columns as the user wants them.
+    fn name_columns(&self, sample: &mut Sample, path: &Path) -> Result<(), PlanError> {
+        let shown = path.display();
+        if let Some(names) = &self.args.header_names {
+            if names.len() != sample.names.len() && !sample.names.is_empty() {
+                let (given, found) = (names.len(), sample.names.len());
+                return Err(PlanError::new(format_args!(
+                    "`{shown}` has {found} columns, not {given} (--header-names)"
+                )));
+            }
+            sample.names.clone_from(names);
+        } else if self.args.no_header {
+            sample.names = (1..=sample.names.len()).map(|n| format!("c{n}")).collect();
+        }
+        let mut known = std::collections::HashSet::new();
+        match sample.names.iter().find(|name| !known.insert(*name)) {
+            Some(name) => Err(PlanError::new(format_args!(
+                "two columns of `{shown}` are called `{name}` (--header-names gives them others)"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    fn place(&self, item: &Item, bad: &Bad) -> String {
+        let is_array = self.layout.inputs.get(item.input).is_some_and(|input| input.form == Form::Array);
+        let path = item.path.display();
+        match self.counts.inputs.get(item.input) {
+            Some(input) if !is_array => format!("`{path}`: line {}: {}", input.lines + bad.line + 1, bad.reason),
+            _ => format!("`{path}`: byte {}: {}", bad.byte + 1, bad.reason),
+        }
+    }
+}
+
+impl Job for Transform {
+    const NAME: &'static str = "transform";
+    const RESULTS_VERSION: u32 = 1;
+    const IS_ORDERED: bool = true;
+    const WRITES_OUTPUT: bool = true;
+    type Args = TransformArgs;
+    type Context = Layout;
+    type Task = TransformTask;
+    type Done = TransformDone;
+
+    fn args(&self) -> &TransformArgs {
+        &self.args
+    }
+
+    fn context(&self) -> &Layout {
+        &self.layout
+    }
+
+    fn plan(&mut self) -> Result<Plan<TransformTask>, PlanError> {
+        let args = &self.args;
+        let asked = Asked::new(args)?;
+        let (opener, found) = Opener::find(&args.inputs)?;
+        let mut forms = Vec::new();
+        for path in &args.inputs {
+            forms.push(form_of(path, args.from, "--from", args.delimiter, args.quote)?);
+        }
+        // The characters are those of the input if that is CSV.
+        let is_from_csv = forms.iter().any(|form| form.is_csv());
+        let [delimiter, quote] = [args.delimiter, args.quote].map(|byte| byte.filter(|_| !is_from_csv));
+        let to = form_of(&self.output, args.to, "--to", delimiter, quote)?;
+        let (mut opened, mut described) = (Vec::new(), Vec::new());
+        for (found, form) in found.into_iter().zip(forms) {
+            let looks = asked.looks(form, to);
+            let mut input = opener.open(found, form, looks)?;
+            let has_header = form.is_csv() && !args.no_header;
+            let mut sample = if looks { opener.sample(&input, has_header)? } else { Sample::default() };
+            if form.is_csv() {
+                self.name_columns(&mut sample, &input.path)?;
+            }
+            input.release();
+            let (path, lines) = (input.path.clone(), sample.header_lines);
+            self.counts.inputs.push(InputCounts { path, read: 0, written: 0, skipped: 0, lines });
+            opened.push((input, sample.header_bytes));
+            described.push((form, opened[opened.len() - 1].0.path.display().to_string(), sample));
+        }
+        self.layout = asked.layout(&described, to, args)?;
+        self.layout.packed = Compression::of(&self.output);
+        self.begin(to)?;
+        let plain = opened.iter().filter(|(input, _)| input.is_plain());
+        let access = Access { read: plain.map(|(input, _)| input.path.to_path_buf()).collect(), write: Vec::new() };
+        let tasks = Box::new(Tasks::new(opener, opened, self.layout.hash()));
+        Ok(Plan { tasks, access })
+    }
+
+    fn run(layout: &Layout, task: TransformTask) -> Result<TransformDone, TaskError> {
+        run::run(layout, task)
+    }
+
+    fn fold(&mut self, item: &Item, done: TransformDone) -> Result<(), TaskError> {
+        for bad in &done.bad {
+            if self.counts.bad.len() < MAX_DESCRIBED {
+                self.counts.bad.push(format!("skipped a row of {}", self.place(item, bad)));
+            }
+        }
+        if let Some(bad) = &done.stop {
+            let help = if done.can_go_on { " (--on-bad-row skip goes on behind bad rows)" } else { "" };
+            return Err(TaskError::new(format_args!("failed to read {}{help}", self.place(item, bad))));
+        }
+        let Some(sink) = &mut self.sink else { return Ok(()) };
+        if !sink.has_begun() {
+            let header = match (&self.layout.rows, self.layout.to) {
+                (Rows::Columns(columns), Form::Csv(dialect)) => write::header(columns, dialect),
+                _ => Vec::new(),
+            };
+            sink.begin(&header)?;
+        }
+        let written = sink.add(&done)?;
+        if let Some(file) = self.quarantine.as_mut().filter(|_| !done.quarantined.is_empty()) {
+            std::io::Write::write_all(file, &done.quarantined).map_err(|cause| file.error(&cause))?;
+        }
+        if let Some(counts) = self.counts.inputs.get_mut(item.input) {
+            counts.read += done.read;
+            counts.written += written;
+            counts.skipped += done.skipped;
+            counts.lines += done.lines;
+        }
+        Ok(())
+    }
+
+    fn fold_failure(&mut self, _item: &Item, _error: &TaskError) {
+        self.has_failed = true;
+    }
+
+    fn is_over(&self) -> bool {
+        self.has_failed || self.sink.as_ref().is_some_and(Sink::is_over)
+    }
+
+    fn finish(&mut self, is_whole: bool) -> Result<(), TaskError> {
+        let (sink, quarantine) = (self.sink.take(), self.quarantine.take());
+        if !is_whole || self.has_failed {
+            if sink.is_some_and(|sink| sink.is_a_file()) {
+                self.counts.inputs.iter_mut().for_each(|input| input.written = 0);
+            }
+            return Ok(());
+        }
+        // The bad rows first: they are in no other file.
+        if let Some(file) = quarantine {
+            file.commit()?;
+        }
+        sink.map_or(Ok(()), Sink::commit)
+    }
+
+    fn report(self) -> Box<dyn Report> {
+        Box::new(self.counts)
+    }
+}

@@ -1,0 +1,80 @@
+//! Makes the tasks of the inputs, one after the other, while they are pulled.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_bytes::ByteBuf;
+
+use crate::data::Chunks;
+use crate::{Item, Planned, Stamp, TaskError};
+
+use super::inputs::{Opened, Opener};
+use super::task::{Source, TransformTask};
+
+/// The tasks of all inputs.
+pub struct Tasks {
+    opener: Opener,
+    /// With the bytes of their headers.
+    inputs: std::iter::Enumerate<std::vec::IntoIter<(Opened, u64)>>,
+    layout: [u8; 16],
+    current: Option<Current>,
+}
+
+struct Current {
+    input: usize,
+    path: Arc<Path>,
+    stamp: Option<Stamp>,
+    is_plain: bool,
+    chunks: Chunks,
+}
+
+impl Tasks {
+    /// The tasks of inputs, each with the bytes of its header, for a layout with this hash.
+    pub fn new(opener: Opener, inputs: Vec<(Opened, u64)>, layout: [u8; 16]) -> Tasks {
+        Tasks { opener, inputs: inputs.into_iter().enumerate(), layout, current: None }
+    }
+}
+
+impl Iterator for Tasks {
+    type Item = Planned<TransformTask>;
+
+    fn next(&mut self) -> Option<Planned<TransformTask>> {
+        loop {
+            if let Some(current) = &mut self.current {
+                match current.next(self.layout) {
+                    Some(planned) => return Some(planned),
+                    None => self.current = None,
+                }
+            }
+            let (input, (opened, header_bytes)) = self.inputs.next()?;
+            let (path, stamp, is_plain) = (opened.path.clone(), opened.stamp, opened.is_plain());
+            match self.opener.chunks(opened, header_bytes) {
+                Ok(chunks) => self.current = Some(Current { input, path, stamp, is_plain, chunks }),
+                Err(cause) => return Some(failed(input, path, &cause)),
+            }
+        }
+    }
+}
+
+impl Current {
+    fn next(&mut self, layout: [u8; 16]) -> Option<Planned<TransformTask>> {
+        let chunk = match self.chunks.next()? {
+            Ok(chunk) => chunk,
+            Err(cause) => return Some(failed(self.input, self.path.clone(), &cause)),
+        };
+        let source = match chunk.text {
+            Some(text) => Source::Block(ByteBuf::from(text)),
+            None => Source::Range { path: ByteBuf::from(self.path.as_os_str().as_bytes()), bytes: chunk.bytes },
+        };
+        let stamp = self.stamp.filter(|_| self.is_plain);
+        let item = Item { input: self.input, path: self.path.clone(), bytes: chunk.bytes, stamp };
+        let (begin, is_first, is_last) = (chunk.begin, chunk.is_first, chunk.is_last);
+        Some(Planned::Task(item, TransformTask { input: self.input, layout, begin, source, is_first, is_last }))
+    }
+}
+
+fn failed(input: usize, path: Arc<Path>, cause: &std::io::Error) -> Planned<TransformTask> {
+    let error = TaskError::io("read", &path, cause);
+    Planned::Failed(Item { input, path, bytes: 0, stamp: None }, error)
+}
