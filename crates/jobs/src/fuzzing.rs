@@ -96,7 +96,14 @@ pub fn expr(data: &[u8]) {
             Ok(line) if line.starts_with('\'') => Cell::Text(line[1..].into()),
             Ok(line) if line.starts_with(['[', '{']) => Cell::Nested(line.into()),
             Ok("true") => Cell::Bool(true),
-            Ok(line) if serde_json::from_str::<serde_json::Number>(line).is_ok() => Cell::Number(line.into()),
+            // A number and nothing around it, as a reader of rows gives it.
+            Ok(line)
+                if line.starts_with(|first: char| first == '-' || first.is_ascii_digit())
+                    && line == line.trim()
+                    && serde_json::from_str::<serde::de::IgnoredAny>(line).is_ok() =>
+            {
+                Cell::Number(line.into())
+            }
             _ => Cell::Null,
         })
         .collect();
