@@ -1,10 +1,11 @@
 //! What the workers of a pool may reach.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::OsString;
 use std::fmt;
+use std::fs;
 use std::io;
-use std::path::{PathBuf, absolute};
+use std::path::{Path, PathBuf, absolute};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use procession_os::{Identity, PathGrants, SandboxSupport};
@@ -148,6 +149,9 @@ impl Sandbox {
 /// The paths, absolute, for a worker may have another folder; of very many the folders.
 fn all_or_folders(paths: &[PathBuf]) -> Result<Vec<OsString>, Error> {
     let absolute = |path: &PathBuf| {
+        if path.is_absolute() {
+            return Ok(path.clone());
+        }
         absolute(path).map_err(|e| {
             let message = format!("failed to grant `{}` to workers: {e}", path.display());
             Error::with_source(ErrorKind::BadArgument, message, e)
@@ -157,16 +161,40 @@ fn all_or_folders(paths: &[PathBuf]) -> Result<Vec<OsString>, Error> {
     if paths.len() <= MAX_PATHS {
         return Ok(paths.into_iter().map(PathBuf::into_os_string).collect());
     }
-    let folders: BTreeSet<PathBuf> = paths.into_iter().map(folder_of).collect();
-    Ok(folders.into_iter().map(PathBuf::into_os_string).collect())
+    let mut granted = BTreeSet::new();
+    let mut by_folder: HashMap<OsString, Vec<PathBuf>> = HashMap::new();
+    for path in paths {
+        match path.parent().map(|folder| folder.as_os_str().to_os_string()) {
+            Some(folder) => by_folder.entry(folder).or_default().push(path),
+            None => drop(granted.insert(path.into_os_string())),
+        }
+    }
+    for (folder, paths) in by_folder {
+        let files = files_of(Path::new(&folder), paths.len());
+        let is_file = |path: &PathBuf| match (&files, path.file_name()) {
+            (Some(files), Some(name)) => files.contains(name),
+            _ => path.symlink_metadata().is_ok_and(|metadata| metadata.is_file()),
+        };
+        // The target of a link is elsewhere, and a folder is more than its files.
+        let (files, others): (Vec<PathBuf>, Vec<PathBuf>) = paths.into_iter().partition(is_file);
+        granted.extend(others.into_iter().map(PathBuf::into_os_string));
+        granted.extend((!files.is_empty()).then_some(folder));
+    }
+    Ok(granted.into_iter().collect())
 }
 
-/// The folder of a file; of all else the path itself, since the target of a link is elsewhere.
-fn folder_of(path: PathBuf) -> PathBuf {
-    match (path.symlink_metadata(), path.parent()) {
-        (Ok(metadata), Some(parent)) if metadata.is_file() => parent.to_path_buf(),
-        _ => path,
+/// The names of the files in a folder: cheaper than to look at each of `count` paths. None if that is not so, because there
+/// are very many others.
+fn files_of(folder: &Path, count: usize) -> Option<HashSet<OsString>> {
+    let most = count.saturating_mul(4);
+    let mut files = HashSet::new();
+    for (number, entry) in fs::read_dir(folder).ok()?.enumerate() {
+        let entry = entry.ok().filter(|_| number < most)?;
+        if entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            files.insert(entry.file_name());
+        }
     }
+    Some(files)
 }
 
 /// What is in force around the workers of a pool; [`Pool::sandbox`](crate::Pool::sandbox) gives it.
