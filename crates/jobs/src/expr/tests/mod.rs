@@ -1,7 +1,6 @@
 //! What expressions say of rows.
 
 mod properties;
-mod speed;
 
 use super::*;
 
