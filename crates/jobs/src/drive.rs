@@ -1,7 +1,7 @@
 //! Runs any job on a pool: plan, run, fold, report, with the outcomes counted on the way.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -470,7 +470,7 @@ struct Ledger<'a> {
     summary: Summary,
     watch: &'a mut dyn Watch,
     /// Tasks that run or wait, by their number in the pool's call: the number in the plan, and what it says.
-    items: HashMap<usize, (usize, Item)>,
+    items: BTreeMap<usize, (usize, Item)>,
     pulled: usize,
     /// What the job has not heard of.
     unusable: Vec<(usize, Item, TaskError)>,
@@ -479,7 +479,7 @@ struct Ledger<'a> {
 impl<'a> Ledger<'a> {
     fn new(job: &'static str, watch: &'a mut dyn Watch) -> Ledger<'a> {
         let summary = Summary { job, ..Summary::default() };
-        Ledger { summary, watch, items: HashMap::new(), pulled: 0, unusable: Vec::new() }
+        Ledger { summary, watch, items: BTreeMap::new(), pulled: 0, unusable: Vec::new() }
     }
 
     fn add(&mut self, number: usize, item: Item) {

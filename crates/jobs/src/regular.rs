@@ -13,10 +13,12 @@ use crate::decode::HEAD_BYTES;
 #[derive(Debug)]
 pub struct Regular {
     file: File,
-    /// Its length when it was opened; 0 also for files of `/proc`, which have something to read for all that.
+    /// Its length when it was opened or planned; 0 also for files of `/proc`, which have something to read for all that.
     bytes: u64,
     at: u64,
     is_at_end: bool,
+    /// Whether it is known to be a regular file.
+    is_checked: bool,
 }
 
 impl Regular {
@@ -25,11 +27,32 @@ impl Regular {
     /// # Errors
     /// When it cannot be opened, or is not a regular file: opening a fifo would wait for a writer for ever.
     pub fn open(path: &Path) -> io::Result<Regular> {
+        Regular::open_planned(path, 0)
+    }
+
+    /// Opens a file that was a regular one of `bytes` bytes when it was planned. As long as it has them, nothing more is
+    /// asked about it; only one that has become shorter, or had none, is looked at.
+    ///
+    /// # Errors
+    /// When it cannot be opened. That it is something else by now is told when it is opened or read.
+    pub fn open_planned(path: &Path, bytes: u64) -> io::Result<Regular> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let file = File::from(retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty()))?);
-        let stat = rustix::fs::fstat(&file)?;
+        let mut regular = Regular { file, bytes, at: 0, is_at_end: false, is_checked: false };
+        if bytes == 0 {
+            regular.bytes = regular.check()?;
+        }
+        Ok(regular)
+    }
+
+    /// Its length, if it is a regular file.
+    fn check(&mut self) -> io::Result<u64> {
+        let stat = rustix::fs::fstat(&self.file)?;
         match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => Ok(Regular { file, bytes: stat.st_size as u64, at: 0, is_at_end: false }),
+            FileType::RegularFile => {
+                self.is_checked = true;
+                Ok(stat.st_size as u64)
+            }
             FileType::Directory => Err(io::ErrorKind::IsADirectory.into()),
             _ => Err(io::Error::other("not a regular file")),
         }
@@ -79,6 +102,9 @@ impl Read for Regular {
             return Ok(0);
         }
         let n = self.file.read(buffer)?;
+        if n == 0 && self.at < self.bytes && !self.is_checked && !buffer.is_empty() {
+            self.check()?;
+        }
         self.at += n as u64;
         // Less than was asked for, and as much as there should be: that was the end, and no further call need tell it.
         self.is_at_end = n < buffer.len() && self.at >= self.bytes && self.bytes > 0;
@@ -116,6 +142,23 @@ mod tests {
             file.read_to_end(&mut rest).unwrap();
             assert_eq!(rest, text);
         }
+    }
+
+    #[test]
+    fn what_has_taken_a_planned_files_place_is_no_empty_file() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let fifo = folder.path().join("fifo");
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, FileType::Fifo, Mode::RUSR, 0).unwrap();
+        let shorter = folder.path().join("shorter");
+        std::fs::write(&shorter, "text").unwrap();
+        let read = |path: &Path| {
+            let mut text = String::new();
+            Regular::open_planned(path, 100).and_then(|mut file| file.read_to_string(&mut text)).map(|_| text)
+        };
+        assert!(read(&fifo).is_err());
+        assert!(read(Path::new("/dev/null")).is_err());
+        assert!(read(Path::new("/")).is_err());
+        assert_eq!(read(&shorter).unwrap(), "text");
     }
 
     #[test]

@@ -98,7 +98,7 @@ impl Tasks {
                 Err(cause) => return Some(failed(input, path, "read", &cause)),
             }
         }
-        let source = Source::File { path: bytes_of(&path), name: None };
+        let source = Source::File { path: bytes_of(&path), name: None, bytes: len };
         let item = Item { input, path, bytes: len, stamp: Some(stamp) };
         Some(Planned::Task(item, LogsTask { part: Part::WHOLE, source }))
     }
@@ -113,7 +113,7 @@ impl Tasks {
                 None
             }
             Ok(Stream::Spooled(file, bytes)) => {
-                let source = Source::File { path: bytes_of(&file), name: Some(bytes_of(&path)) };
+                let source = Source::File { path: bytes_of(&file), name: Some(bytes_of(&path)), bytes };
                 let item = Item { input, path, bytes, stamp: None };
                 Some(Planned::Task(item, LogsTask { part: Part::WHOLE, source }))
             }

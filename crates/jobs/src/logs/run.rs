@@ -75,6 +75,8 @@ pub enum Source {
         path: ByteBuf,
         /// What the user calls it, if that is something else.
         name: Option<ByteBuf>,
+        /// Its length when it was planned.
+        bytes: u64,
     },
     /// The lines that begin in a byte range of a plain file.
     Range {
@@ -136,8 +138,8 @@ pub fn run(context: &LogsContext, task: LogsTask) -> Result<LogsDone, TaskError>
     let Scratch { buffer, caches } = &mut scratch;
     let mut scan = Scan::new(matchers, caches, context.count_lines, context.show);
     let result = match &task.source {
-        Source::File { path, name } => {
-            whole_file(path_of(path), path_of(name.as_ref().unwrap_or(path)), buffer, &mut scan)
+        Source::File { path, name, bytes } => {
+            whole_file(path_of(path), path_of(name.as_ref().unwrap_or(path)), *bytes, buffer, &mut scan)
         }
         Source::Range { path, start, end } => {
             range(path_of(path), Lines { start: *start, end: *end }, buffer, &mut scan)
@@ -157,8 +159,8 @@ pub fn run(context: &LogsContext, task: LogsTask) -> Result<LogsDone, TaskError>
 
 /// Counts a whole file, through its compression if it has one. Reads to its end even if it has grown since the plan, or
 /// has no size at all (`/proc`).
-fn whole_file(path: &Path, name: &Path, buffer: &mut Buffer, scan: &mut Scan) -> Result<(), TaskError> {
-    let mut file = open(path, name)?;
+fn whole_file(path: &Path, name: &Path, bytes: u64, buffer: &mut Buffer, scan: &mut Scan) -> Result<(), TaskError> {
+    let mut file = Regular::open_planned(path, bytes).map_err(|cause| TaskError::io("open", name, &cause))?;
     let filled = file.read_head(buffer.front()).map_err(|cause| TaskError::io("read", name, &cause))?;
     let (action, result) = match Format::of(buffer.get(buffer.first(filled))) {
         None => ("read", Lines::ALL.read_on(filled, &mut file, buffer, |block, offset| scan.add(block, offset))),
@@ -172,7 +174,7 @@ fn whole_file(path: &Path, name: &Path, buffer: &mut Buffer, scan: &mut Scan) ->
 
 /// Counts a range of a plain file.
 fn range(path: &Path, lines: Lines, buffer: &mut Buffer, scan: &mut Scan) -> Result<(), TaskError> {
-    let mut file = open(path, path)?;
+    let mut file = Regular::open(path).map_err(|cause| TaskError::io("open", path, &cause))?;
     file.seek(lines.read_from())
         .and_then(|()| count(lines, &mut file, buffer, scan))
         .map_err(|cause| TaskError::io("read", path, &cause))
@@ -180,10 +182,6 @@ fn range(path: &Path, lines: Lines, buffer: &mut Buffer, scan: &mut Scan) -> Res
 
 fn count(lines: Lines, reader: &mut impl Read, buffer: &mut Buffer, scan: &mut Scan) -> io::Result<()> {
     lines.read(reader, buffer, |block, offset| scan.add(block, offset))
-}
-
-fn open(path: &Path, name: &Path) -> Result<Regular, TaskError> {
-    Regular::open(path).map_err(|cause| TaskError::io("open", name, &cause))
 }
 
 fn path_of(bytes: &ByteBuf) -> &Path {
