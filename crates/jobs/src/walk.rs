@@ -189,15 +189,17 @@ enum RootKind {
 
 impl Root {
     fn of(path: PathBuf) -> Root {
-        let kind = if path.as_os_str() == "-" || is_own_descriptor(&path) {
-            RootKind::Stream
-        } else {
-            match fs::metadata(&path) {
+        let kind = match fs::symlink_metadata(&path) {
+            _ if path.as_os_str() == "-" => RootKind::Stream,
+            // Most are: of thousands of names, one call each is what can be had. Own descriptors are links.
+            Ok(meta) if meta.is_file() => RootKind::File(Stamp::of(&meta)),
+            _ if is_own_descriptor(&path) => RootKind::Stream,
+            _ => match fs::metadata(&path) {
                 Ok(meta) if meta.is_dir() => RootKind::Folder,
                 Ok(meta) if meta.is_file() => RootKind::File(Stamp::of(&meta)),
                 Ok(_) => RootKind::Stream,
                 Err(cause) => RootKind::Problem(cause),
-            }
+            },
         };
         Root { path, kind }
     }
