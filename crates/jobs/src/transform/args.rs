@@ -65,7 +65,8 @@ pub struct TransformArgs {
     pub header_names: Option<Vec<String>>,
 
     /// What to do with a row that is malformed or does not fit: stop with an error and no output, skip it, or
-    /// quarantine=FILE to write it there. An array that stops being JSON in the middle always ends the job
+    /// quarantine=FILE to write it there, under the header of its input if that is CSV, and its place and the reason to
+    /// FILE.reasons. An array that stops being JSON in the middle always ends the job
     #[arg(long, value_name = "ACTION", default_value = "stop", value_parser = parse_bad_row)]
     pub on_bad_row: OnBadRow,
 }
