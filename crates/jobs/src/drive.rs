@@ -16,7 +16,7 @@ use crate::{Access, Exit, Item, Job, PlanError, Planned, Records, Report, Select
 /// About what the first worker takes to start.
 const START_TIME: Duration = Duration::from_millis(2);
 /// Tasks of a job in order that are begun or done before their turn, for each worker.
-const ORDERED_A_WORKER: usize = 4;
+const ORDERED_A_WORKER: usize = 3;
 /// Bytes of results that may wait for their turn.
 const ORDERED_BYTES: usize = 64 << 20;
 
