@@ -13,7 +13,7 @@ use crate::data::Format;
 /// In CSV an empty field is null and "" an empty text; arrays and objects are JSON text. From CSV to JSON a column is of
 /// numbers, or of true and false, if its first 10,000 rows are; what does not fit behind them stays text (--schema decides
 /// for all rows). Of a name that comes twice in an object the last value counts.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub struct TransformArgs {
     /// Files, or `-` for standard input.
     #[arg(value_name = "INPUT", required = true)]
@@ -72,9 +72,10 @@ pub struct TransformArgs {
 }
 
 /// What is done with a row that is malformed or does not fit.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum OnBadRow {
     /// The job ends.
+    #[default]
     Stop,
     /// It is counted.
     Skip,
