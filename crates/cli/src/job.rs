@@ -20,7 +20,7 @@ use crate::log::Log;
 use crate::output;
 use crate::output::Output;
 use crate::progress::Progress;
-use crate::{again, record};
+use crate::{again, pages, record};
 
 const SOME_FAILED: u8 = 1;
 const BAD_USAGE: u8 = 2;
@@ -48,6 +48,8 @@ pub fn run_command() -> ExitCode {
             run(Ok(Transform::new(own, common.output.as_deref(), replace)), &common, workers)
         }
         JobCommand::Doctor(args) => doctor::run(&args),
+        JobCommand::Completions(args) => pages::completions(&args),
+        JobCommand::Man(args) => pages::man(&args),
     }
 }
 
