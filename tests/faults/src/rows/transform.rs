@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 
 use super::outputs::Tmpfs;
-use crate::machine::names;
+use crate::machine::{MARK, marked, names, own_pid};
 use crate::random::Random;
 use crate::row::{Row, Run};
 use crate::toolbox::kill_after;
@@ -104,16 +104,22 @@ fn kills(run: &Run, job: &Job, wanted: &[Vec<u8>]) -> anyhow::Result<()> {
         let place = tempfile::tempdir_in(&job.folder)?;
         let way = seed as usize % WAYS.len();
         let output = place.path().join(WAYS[way].1);
-        let journal = job.path("journal");
+        let journal = job.path(&format!("journal-{seed}"));
+        let mark = format!("transform-{}-{seed}", own_pid());
         let flags = ["--journal", path(&journal)?, "--resume"];
         for _ in 0..1 + random.below(3) {
             let mut command = job.command(WAYS[way].0, &output, &flags);
-            let mut child = command.stderr(Stdio::null()).spawn()?;
+            let mut child = command.env(MARK, &mark).stderr(Stdio::null()).spawn()?;
             // Most of them while the output grows: there is a temporary name then.
             if random.below(4) > 0 {
                 until_it_writes(&mut child, place.path())?;
             }
             kills += u64::from(kill_after(child, usual * random.below(1000) as u32 / 1000)?);
+            // A child that is about to become the supervisor still holds what the program held: until then the next run
+            // cannot tell that it is a leftover.
+            while !marked(&mark).is_empty() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
             in_the_middle += u64::from(names(place.path()).iter().any(|name| name.starts_with(".procession-")));
             ensure!(
                 !output.exists() || std::fs::read(&output)? == wanted[way],
