@@ -1,52 +1,28 @@
-//! Turn a JSON array of records into CSV, in chunks, on all cores.
+//! Turn a JSON array of records into CSV, in chunks, on all cores: what `procession transform` does, as a call.
 //!
 //! `json_to_csv [INPUT.json OUTPUT.csv]`: each record has a `timestamp` and a `value`.
 
 use std::error::Error;
-use std::fs::{self, Permissions};
-use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use procession::Pool;
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
-
-#[derive(Serialize, Deserialize)]
-struct Record {
-    timestamp: String,
-    value: serde_json::Number,
-}
-
-/// The CSV of one chunk of records, which are still text.
-fn process_data_chunk(chunk: Vec<String>) -> Result<Vec<u8>, Box<dyn Error>> {
-    let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
-    for text in chunk {
-        let record: Record = serde_json::from_str(&text).map_err(|e| format!("{e} in {text}"))?;
-        writer.serialize(record)?;
-    }
-    Ok(writer.into_inner()?)
-}
+use procession_jobs::transform::{Transform, TransformArgs};
+use procession_jobs::{Interrupt, Options, Records, Replace};
 
 /// Returns how many records there were.
-fn transform_data(input: &Path, output: &Path) -> Result<usize, Box<dyn Error>> {
-    let text = fs::read_to_string(input)?;
-    // Here it is only seen where records begin and end; the workers read what they say.
-    let records: Vec<&RawValue> = serde_json::from_str(&text)?;
-    let pool = Pool::new()?;
-    // Rounded up: rounded down there would be one chunk more than workers, and for few records chunks of no record.
-    let chunk_size = records.len().div_ceil(pool.workers()).max(1);
-    let chunks = records.chunks(chunk_size).map(|chunk| chunk.iter().map(|record| record.to_string()).collect());
-    // In the order of the chunks, whichever is done first.
-    let parts = pool.try_map(process_data_chunk, chunks)?;
-
-    // Under its name the file appears as a whole or not at all.
-    let folder = output.parent().filter(|p| *p != "").unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new().permissions(Permissions::from_mode(0o666)).tempfile_in(folder)?;
-    file.write_all(b"timestamp,value\n")?;
-    parts.iter().try_for_each(|part| file.write_all(part))?;
-    file.persist(output)?;
-    Ok(records.len())
+fn transform_data(input: &Path, output: &Path) -> Result<u64, Box<dyn Error>> {
+    let args = TransformArgs {
+        inputs: vec![input.to_path_buf()],
+        select: Some("timestamp,value".into()),
+        ..TransformArgs::default()
+    };
+    let job = Transform::new(args, Some(output), Replace::Allowed);
+    let finished = procession_jobs::run(job, &Options::default(), &Records::default(), &Interrupt::default(), &mut ())?;
+    // If there is a problem there is no output: under its name the file appears as a whole or not at all.
+    match finished.problem() {
+        Some(problem) => Err(problem.into()),
+        None => Ok(finished.report.json()["rows_written"].as_u64().unwrap_or(0)),
+    }
 }
 
 fn make_input(path: &Path) -> std::io::Result<()> {

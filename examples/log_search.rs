@@ -1,31 +1,13 @@
-//! Count the lines with ERROR or WARN in log files, one file a task.
+//! Count the lines with ERROR or WARN in log files: what `procession logs` does, as a call.
 //!
 //! `log_search [FILE...]`
 
 use std::error::Error;
-use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::{fs, io};
 
-use procession::Pool;
-use regex::bytes::Regex;
-
-/// Compiled once in each worker. It searches bytes: a line that is not UTF-8 is no reason to give up a log.
-static PATTERN: LazyLock<Regex> = LazyLock::new(|| Regex::new("ERROR|WARN").expect("the pattern is correct"));
-
-fn search_log_pattern(path: PathBuf) -> Result<usize, String> {
-    let count = || -> io::Result<usize> {
-        let mut log = BufReader::new(File::open(&path)?);
-        let (mut count, mut line) = (0, Vec::new());
-        while log.read_until(b'\n', &mut line)? > 0 {
-            count += usize::from(PATTERN.is_match(&line));
-            line.clear();
-        }
-        Ok(count)
-    };
-    count().map_err(|e| format!("failed to read {}: {e}", path.display()))
-}
+use procession_jobs::logs::{LogsArgs, LogsJob};
+use procession_jobs::{Interrupt, Options, Records};
 
 /// Three logs, and the name of a fourth that does not exist.
 fn make_logs(folder: &Path) -> io::Result<Vec<PathBuf>> {
@@ -45,21 +27,23 @@ fn make_logs(folder: &Path) -> io::Result<Vec<PathBuf>> {
 fn main() -> Result<(), Box<dyn Error>> {
     procession::init();
     let folder = tempfile::tempdir()?;
-    let mut log_files: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
-    if log_files.is_empty() {
-        log_files = make_logs(folder.path())?;
+    let mut paths: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
+    if paths.is_empty() {
+        paths = make_logs(folder.path())?;
     }
 
-    let mut total = 0;
-    for (path, outcome) in log_files.iter().zip(Pool::new()?.imap(search_log_pattern, log_files.clone())?) {
-        match outcome.result.map_err(|failure| failure.to_string()).and_then(|count| count) {
-            Ok(count) => {
-                println!("{}: {count}", path.file_name().unwrap_or_default().display());
-                total += count;
-            }
-            Err(problem) => println!("Not counted: {problem}"),
-        }
+    let options = Options::default();
+    let args = LogsArgs { paths, matches: vec!["found=ERROR|WARN".into()], count_only: true, ..LogsArgs::default() };
+    let job = LogsJob::new(args, options.workers)?;
+    let finished = procession_jobs::run(job, &options, &Records::default(), &Interrupt::default(), &mut ())?;
+
+    // A file's name, its lines, and those with each of the patterns.
+    for row in finished.report.table().rows {
+        println!("{}: {}", Path::new(&row[0]).file_name().unwrap_or_default().display(), row[2]);
     }
-    println!("Total Errors/WARNs: {total}");
+    for failed in &finished.summary.failures {
+        println!("Not counted: {}", failed.message);
+    }
+    println!("Total Errors/WARNs: {}", finished.report.json()["patterns"][0]["lines"]);
     Ok(())
 }

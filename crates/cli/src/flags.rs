@@ -10,6 +10,7 @@ use procession_jobs::logs::LogsArgs;
 use procession_jobs::transform::TransformArgs;
 
 use crate::doctor::DoctorArgs;
+use crate::pages::{CompletionsArgs, ManArgs};
 
 /// Batch jobs that use every core, survive bad input and crashes, and end in one report.
 #[derive(Debug, Parser)]
@@ -36,7 +37,14 @@ pub enum JobCommand {
     #[command(after_help = TRANSFORM_EXAMPLES)]
     Transform(JobArgs<TransformArgs>),
     /// Tell what this machine gives to run jobs, and what to do about what is missing
+    #[command(after_help = DOCTOR_EXAMPLES)]
     Doctor(DoctorArgs),
+    /// Print what a shell needs to complete words
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions(CompletionsArgs),
+    /// Print a manual page
+    #[command(after_help = MAN_EXAMPLES)]
+    Man(ManArgs),
 }
 
 /// A job's own arguments, and those of every job.
@@ -62,10 +70,23 @@ const HASH_EXAMPLES: &str = "Examples:
 
 const TRANSFORM_EXAMPLES: &str = "Examples:
   procession transform events.json -o events.csv --select ts=timestamp,value,host.name
-  procession transform a.csv b.csv.gz -o all.ndjson.zst --where 'status >= 500' --set ms='took * 1000'
+  procession transform a.csv b.csv.gz -o all.ndjson.zst --where 'status >= 500'
+  procession transform a.csv -o b.csv --set ms='took * 1000' --on-bad-row quarantine=bad.csv
   curl -s https://example.org/rows.json | procession transform --from json - --to csv --limit 10
 
 -o/--output is where the rows go; the report goes to standard output, or to standard error if the rows go there.";
+
+const DOCTOR_EXAMPLES: &str = "Examples:
+  procession doctor
+  procession doctor --format json";
+
+const COMPLETIONS_EXAMPLES: &str = "Examples:
+  procession completions fish > ~/.config/fish/completions/procession.fish
+  source <(procession completions bash)";
+
+const MAN_EXAMPLES: &str = "Examples:
+  procession man transform | man -l -
+  procession man > procession.1";
 
 /// Flags of every job.
 #[derive(Debug, Clone, Args)]

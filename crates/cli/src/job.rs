@@ -20,7 +20,7 @@ use crate::log::Log;
 use crate::output;
 use crate::output::Output;
 use crate::progress::Progress;
-use crate::{again, record};
+use crate::{again, pages, record};
 
 const SOME_FAILED: u8 = 1;
 const BAD_USAGE: u8 = 2;
@@ -48,6 +48,8 @@ pub fn run_command() -> ExitCode {
             run(Ok(Transform::new(own, common.output.as_deref(), replace)), &common, workers)
         }
         JobCommand::Doctor(args) => doctor::run(&args),
+        JobCommand::Completions(args) => pages::completions(&args),
+        JobCommand::Man(args) => pages::man(&args),
     }
 }
 
@@ -57,17 +59,17 @@ fn workers(common: &CommonArgs) -> usize {
 
 fn run<J: Job>(job: Result<J, PlanError>, common: &CommonArgs, workers: usize) -> ExitCode {
     let log = Log::new(J::NAME, common);
-    let bad_usage = |error: &dyn std::fmt::Display| {
-        log.error(error);
+    let bad_usage = |error: PlanError| {
+        log.plan_error(&error);
         ExitCode::from(BAD_USAGE)
     };
     let job = match job {
         Ok(job) => job,
-        Err(error) => return bad_usage(&error),
+        Err(error) => return bad_usage(error),
     };
     let output = match Output::new::<J>(common.output.as_deref(), common.force) {
         Ok(output) => output,
-        Err(error) => return bad_usage(&format!("{error:#}")),
+        Err(error) => return bad_usage(PlanError::new(format_args!("{error:#}"))),
     };
     if common.dry_run {
         return match procession_jobs::plan(job, &record::selection(common)) {
@@ -75,12 +77,18 @@ fn run<J: Job>(job: Result<J, PlanError>, common: &CommonArgs, workers: usize) -
                 let code = if plan.iter().any(|task| task.problem.is_some()) { SOME_FAILED } else { 0 };
                 exit_code(output.write(|out| output::write_plan(out, J::NAME, &plan, common.format)), code, &log)
             }
-            Err(error) => bad_usage(&error),
+            Err(error) => bad_usage(error),
         };
+    }
+    if J::WRITES_OUTPUT && common.only.is_some() {
+        return bad_usage(PlanError::new(format_args!(
+            "{} writes one output of all tasks, and not of some (--only goes with --dry-run alone)",
+            J::NAME
+        )));
     }
     let records = match record::open(common, &procession_jobs::purpose(&job), &log) {
         Ok(records) => records,
-        Err(error) => return bad_usage(&error),
+        Err(error) => return bad_usage(PlanError::new(error)),
     };
     let interrupt = Arc::new(Interrupt::default());
     if let Err(error) = stop_on_signals(&interrupt, &log) {
@@ -112,9 +120,9 @@ fn run<J: Job>(job: Result<J, PlanError>, common: &CommonArgs, workers: usize) -
             std::mem::forget(finished);
             code
         }
-        Err(DriveError::Plan(error)) => bad_usage(&error),
+        Err(DriveError::Plan(error)) => bad_usage(error),
         Err(DriveError::Pool(error)) if error.kind() == ErrorKind::Unsupported => {
-            bad_usage(&format!("{error} (--sandbox auto goes on with what there is)"))
+            bad_usage(PlanError::new(format_args!("{error} (--sandbox auto goes on with what there is)")))
         }
         Err(DriveError::Pool(error)) => {
             log.error(&error);

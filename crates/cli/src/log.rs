@@ -5,7 +5,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use indicatif::HumanBytes;
-use procession_jobs::{Summary, printable};
+use procession_jobs::{PlanError, Summary, printable};
 use serde_json::json;
 
 use crate::flags::{CommonArgs, LogFormat};
@@ -30,6 +30,17 @@ impl Log {
     /// Something went wrong.
     pub fn error(&self, message: &dyn Display) {
         self.line("error", &message.to_string());
+    }
+
+    /// Nothing can run.
+    pub fn plan_error(&self, error: &PlanError) {
+        match self.format {
+            LogFormat::Text => {
+                self.line("error", error.message());
+                error.excerpt().iter().for_each(|line| print(&printable(line)));
+            }
+            LogFormat::Json => self.error(error),
+        }
     }
 
     /// Something happened.

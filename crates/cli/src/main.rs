@@ -7,6 +7,7 @@ mod flags;
 mod job;
 mod log;
 mod output;
+mod pages;
 mod progress;
 mod record;
 

@@ -11,19 +11,19 @@ use procession::{Failure, FailureKind, Limits, Pool, Sandbox, SandboxStatus};
 
 use crate::content::Contents;
 use crate::select::Selected;
-use crate::{Access, Exit, Item, Job, PlanError, Planned, Records, Report, Selection, TaskError};
+use crate::{Access, Exit, Item, Job, PlanError, Planned, Records, Report, Selection, TaskError, without_number};
 
 /// About what the first worker takes to start.
 const START_TIME: Duration = Duration::from_millis(2);
 /// Tasks of a job in order that are begun or done before their turn, for each worker.
-const ORDERED_A_WORKER: usize = 4;
+const ORDERED_A_WORKER: usize = 3;
 /// Bytes of results that may wait for their turn.
 const ORDERED_BYTES: usize = 64 << 20;
 
 /// What every job lets its user decide.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Options {
-    /// Worker processes.
+    /// Worker processes. Unless told otherwise as many as this process may use CPUs.
     pub workers: usize,
     /// How long one task may run.
     pub timeout: Option<Duration>,
@@ -41,6 +41,22 @@ pub struct Options {
     pub delay: Option<Duration>,
     /// Whether the workers can reach only what the plan names.
     pub sandbox: SandboxMode,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            workers: std::thread::available_parallelism().map_or(1, usize::from),
+            timeout: None,
+            retries: 0,
+            fail_fast: false,
+            limits: Limits::default(),
+            memory_free_bytes: None,
+            max_load: None,
+            delay: None,
+            sandbox: SandboxMode::default(),
+        }
+    }
 }
 
 /// Whether workers run in a sandbox ([`Sandbox::compute`] with the plan's [`Access`]).
@@ -63,6 +79,12 @@ pub trait Watch {
     fn finished(&mut self, item: &Item, error: Option<&FailedTask>);
 }
 
+/// Nobody is told.
+impl Watch for () {
+    fn planned(&mut self, _: &Item) {}
+    fn finished(&mut self, _: &Item, _: Option<&FailedTask>) {}
+}
+
 /// A job that ran to its end, or as far as it came.
 pub struct Finished {
     /// What happened, in numbers.
@@ -77,6 +99,15 @@ pub struct Finished {
     pub unwritten: Option<TaskError>,
     /// The pool that ran it. Dropping it ends the workers, and waits for that.
     pub pool: Arc<Pool>,
+}
+
+impl Finished {
+    /// The first thing that went wrong, if not all was done and written.
+    pub fn problem(&self) -> Option<String> {
+        let failed = self.summary.failures.first().map(|failed| failed.message.clone());
+        let failed = failed.or_else(|| self.broken.as_ref().map(without_number));
+        failed.or_else(|| self.unwritten.as_ref().map(ToString::to_string)).or_else(|| self.unrecorded.clone())
+    }
 }
 
 /// What happened to the tasks of a job.
@@ -256,6 +287,25 @@ pub struct PlannedTask {
 ///
 /// # Errors
 /// When nothing could run; failed tasks are part of what [`Finished`] says.
+///
+/// # Examples
+/// ```
+/// # procession::init();
+/// use procession_jobs::transform::{Transform, TransformArgs};
+/// use procession_jobs::{Interrupt, Options, Records, Replace};
+///
+/// # let folder = tempfile::tempdir().unwrap();
+/// let (input, output) = (folder.path().join("a.csv"), folder.path().join("a.ndjson"));
+/// std::fs::write(&input, "id,n\n007,1\n008,2\n").unwrap();
+/// let args = TransformArgs { inputs: vec![input], condition: Some("n > 1".into()), ..TransformArgs::default() };
+/// let job = Transform::new(args, Some(&output), Replace::Never);
+/// let finished =
+///     procession_jobs::run(job, &Options::default(), &Records::default(), &Interrupt::default(), &mut ())?;
+/// assert_eq!(finished.problem(), None);
+/// assert_eq!(finished.report.json()["rows_written"], 1);
+/// assert_eq!(std::fs::read_to_string(&output).unwrap(), "{\"id\":\"008\",\"n\":2}\n");
+/// # Ok::<(), procession_jobs::DriveError>(())
+/// ```
 pub fn run<J: Job>(
     mut job: J,
     options: &Options,

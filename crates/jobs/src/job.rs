@@ -190,18 +190,39 @@ pub fn without_number(error: &procession::Error) -> String {
 
 /// Why nothing can run: bad usage or unusable input. The message names the flag that helps.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlanError(String);
+pub struct PlanError {
+    message: String,
+    excerpt: Vec<String>,
+}
 
 impl PlanError {
     /// An error from words of its own.
     pub fn new(message: impl fmt::Display) -> PlanError {
-        PlanError(message.to_string())
+        PlanError { message: message.to_string(), excerpt: Vec::new() }
+    }
+
+    /// The same, with lines below it that show the place. They are lines on the screen, too, while a line end within the
+    /// message may be from a file's name, and is shown escaped.
+    #[must_use]
+    pub fn with_excerpt(self, lines: impl IntoIterator<Item = String>) -> PlanError {
+        PlanError { excerpt: lines.into_iter().collect(), ..self }
+    }
+
+    /// What is wrong.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The lines that show the place, if it has one.
+    pub fn excerpt(&self) -> &[String] {
+        &self.excerpt
     }
 }
 
 impl fmt::Display for PlanError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.message)?;
+        self.excerpt.iter().try_for_each(|line| write!(f, "\n{line}"))
     }
 }
 

@@ -4,8 +4,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use procession_jobs::{
-    Access, FailedKind, FailedTask, Interrupt, Item, Job, Options, Plan, PlanError, Planned, Records, Report,
-    SandboxMode, Table, TaskError, Watch,
+    Access, FailedKind, Interrupt, Item, Job, Options, Plan, PlanError, Planned, Records, Report, SandboxMode, Table,
+    TaskError,
 };
 
 /// A job whose tasks leave a note each time they run, and fail before the third note, or always.
@@ -71,22 +71,16 @@ impl Job for Flaky {
     }
 }
 
-struct Blind;
-
-impl Watch for Blind {
-    fn planned(&mut self, _: &Item) {}
-    fn finished(&mut self, _: &Item, _: Option<&FailedTask>) {}
-}
-
 #[test]
 fn errors_that_may_pass_are_tried_again_and_others_are_not() {
     let folder = tempfile::TempDir::new().unwrap();
     let job = Flaky { folder: folder.path().to_path_buf() };
     let options = Options { workers: 2, retries: 2, sandbox: SandboxMode::Auto, ..Options::default() };
     let finished =
-        procession_jobs::run(job, &options, &Records::default(), &Interrupt::default(), &mut Blind).ok().unwrap();
+        procession_jobs::run(job, &options, &Records::default(), &Interrupt::default(), &mut ()).ok().unwrap();
     let summary = &finished.summary;
     assert_eq!((summary.done, summary.failed, summary.retried), (1, 2, 4));
+    assert_eq!(finished.problem().as_deref(), Some("for good"));
     let failures: Vec<_> = summary.failures.iter().map(|f| (f.task, f.kind, f.message.as_str(), f.attempts)).collect();
     assert_eq!(failures, [(0, FailedKind::Failed, "for good", 1), (2, FailedKind::Failed, "never", 3)]);
 }

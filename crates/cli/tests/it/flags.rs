@@ -7,10 +7,10 @@ fn help_is_for_every_width_and_has_examples() {
     let lab = Lab::new();
     let run = lab.run(["--help"]).expect(0);
     assert!(run.out().contains("logs") && run.out().contains("Exit codes: 0 "), "{}", run.out());
-    for job in ["logs", "hash"] {
+    for job in ["logs", "hash", "transform", "doctor", "completions", "man"] {
         for flag in ["-h", "--help"] {
             let run = lab.run([job, flag]).expect(0);
-            assert!(run.out().contains(&format!("Examples:\n  procession {job} ")), "{}", run.out());
+            assert!(run.out().contains(&format!("Examples:\n  procession {job}")), "{}", run.out());
             assert!(run.out().lines().all(|line| line.chars().count() <= 100), "{}", run.out());
         }
         let narrow = lab.shell(&format!("COLUMNS=60 $P {job} -h"));
@@ -18,6 +18,37 @@ fn help_is_for_every_width_and_has_examples() {
         assert!(flags.lines().all(|line| line.chars().count() <= 60), "{}", narrow.out());
     }
     assert_eq!(lab.run(["--version"]).expect(0).out(), concat!("procession ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[test]
+fn shells_and_man_know_every_flag() {
+    let lab = Lab::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let run = lab.run(["completions", shell]).expect(0);
+        // Fish has them without the dashes.
+        for word in ["on-bad-row", "journal-hash", "algorithm", "count-only", "transform", "quarantine"] {
+            let is_there = run.out().contains(word);
+            // A value that is no fixed word is in the help alone, which bash does not show.
+            assert!(is_there || word == "quarantine" && shell == "bash", "{shell}: {word}");
+        }
+    }
+    // It runs, and knows a word.
+    let line = "source <($P completions bash) && COMP_WORDS=(procession transform --on-b) COMP_CWORD=2 && \
+        _procession procession --on-b transform && echo ${COMPREPLY[@]}";
+    assert_eq!(lab.shell(line).expect(0).out(), "--on-bad-row\n");
+    let page = lab.run(["man", "transform"]).expect(0);
+    for word in [".TH procession-transform 1", "\\-\\-on\\-bad\\-row", "\\-\\-journal", "Examples:"] {
+        assert!(page.out().contains(word), "{word}: {}", page.out());
+    }
+    let all = lab.run(["man"]).expect(0);
+    for word in [".TH procession 1", "procession\\-logs(1)", "procession\\-transform(1)", "Exit codes"] {
+        assert!(all.out().contains(word), "{word}: {}", all.out());
+    }
+    let run = lab.run(["man", "women"]).expect(2);
+    assert!(run.err.contains("there is no job `women`, but logs, hash, transform"), "{}", run.err);
+    lab.shell("$P completions tcsh").expect(2);
+    lab.shell("$P completions bash > /dev/full").expect(1);
+    lab.shell("set -o pipefail; $P man transform | head -1").expect(0);
 }
 
 #[test]

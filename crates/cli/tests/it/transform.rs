@@ -53,6 +53,38 @@ fn what_cannot_be_done_is_told_before_anything_is_written() {
 }
 
 #[test]
+fn the_place_in_an_expression_is_shown_in_lines_and_nothing_else_is() {
+    let lab = Lab::new();
+    lab.file("a.csv", "a\n1\n");
+    let run = lab.run(["transform", "a.csv", "-o", "b.csv", "--where", "a > > 1"]).expect(2);
+    let lines: Vec<&str> = run.err.lines().collect();
+    assert!(lines[0].starts_with("procession transform: --where: ") && lines[0].ends_with(" at character 5"));
+    assert_eq!(lines[1..], ["  a > > 1", "      ^"]);
+    let json = lab.run(["transform", "a.csv", "-o", "b.csv", "--set", "b=1 +", "--log-format", "json"]).expect(2);
+    let message: Value = serde_json::from_str(&json.err).unwrap();
+    assert!(message["message"].as_str().unwrap().ends_with("\n  1 +\n     ^"), "{message}");
+    // What is not ours may look like more messages, but stays in its line.
+    for words in [["a\nb: fine\u{1b}[31m.csv", "1 = 1"], ["a.csv", "f\u{1b}g = '\nprocession: fine'\u{7}"]] {
+        let run = lab.run(["transform", words[0], "-o", "b.csv", "--where", words[1]]).expect(2);
+        let text = run.err.trim_end_matches('\n');
+        assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[0].starts_with("procession transform: ") && lines[1..].iter().all(|l| l.starts_with("  ")));
+    }
+}
+
+#[test]
+fn some_tasks_alone_make_no_output() {
+    let lab = Lab::new();
+    lab.file("a.ndjson", ndjson(10_000));
+    let run = lab.run(["transform", "a.ndjson", "-o", "b.csv", "--only", "1"]).expect(2);
+    assert!(run.err.contains("of all tasks, and not of some (--only"), "{}", run.err);
+    assert_eq!(lab.names("."), ["a.ndjson"]);
+    let run = lab.run(["transform", "a.ndjson", "-o", "b.csv", "--only", "1", "--dry-run"]).expect(0);
+    assert!(run.out().starts_with("task 1: transform `a.ndjson`") && run.out().lines().count() == 1, "{}", run.out());
+}
+
+#[test]
 fn a_bad_row_leaves_no_output() {
     let lab = Lab::new();
     let rows = ndjson(60_000);
@@ -67,6 +99,8 @@ fn a_bad_row_leaves_no_output() {
     let counts = |name: &str| run.json()["result"][name].as_u64().unwrap();
     assert_eq!((counts("rows_read"), counts("rows_written"), counts("rows_skipped")), (120_001, 120_000, 1));
     assert_eq!(lab.read("bad"), "{\"n\":1]\n");
+    assert_eq!(lab.read("bad.reasons"), "`a.ndjson`: line 60001: expected `,` or `}` (column 7)\n");
+    assert_eq!(lab.names("."), ["a.ndjson", "b.csv", "bad", "bad.reasons"]);
 }
 
 #[test]

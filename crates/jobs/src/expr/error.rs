@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::PlanError;
+
 /// How much of an expression is shown before and behind the place of an error, in characters.
 const SHOWN_BEFORE: usize = 60;
 const SHOWN_BEHIND: usize = 20;
@@ -31,6 +33,23 @@ impl ParseError {
         self.before().chars().count() + 1
     }
 
+    /// The error of a flag whose value the expression is.
+    pub fn of_flag(&self, flag: &str) -> PlanError {
+        let message = format_args!("{flag}: {} at character {}", self.message, self.position());
+        PlanError::new(message).with_excerpt(self.excerpt())
+    }
+
+    /// The line of the expression, and one with a caret under the place.
+    fn excerpt(&self) -> [String; 2] {
+        // One line of it is shown, and a control character takes no place of its own.
+        let visible = |letter: char| if letter.is_control() { ' ' } else { letter };
+        let skipped = (self.position() - 1).saturating_sub(SHOWN_BEFORE);
+        let before: String = self.before().chars().skip(skipped).map(visible).collect();
+        let behind: String = self.expression[self.offset..].chars().take(SHOWN_BEHIND).map(visible).collect();
+        let caret = format!("  {:width$}^", "", width = before.chars().count());
+        [format!("  {before}{}", behind.trim_end()), caret]
+    }
+
     fn before(&self) -> &str {
         &self.expression[..self.offset]
     }
@@ -38,14 +57,8 @@ impl ParseError {
 
 impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // One line of it is shown, and a control character takes no place of its own.
-        let visible = |letter: char| if letter.is_control() { ' ' } else { letter };
-        let skipped = (self.position() - 1).saturating_sub(SHOWN_BEFORE);
-        let before: String = self.before().chars().skip(skipped).map(visible).collect();
-        let behind: String = self.expression[self.offset..].chars().take(SHOWN_BEHIND).map(visible).collect();
-        writeln!(f, "{} at character {}", self.message, self.position())?;
-        writeln!(f, "  {before}{}", behind.trim_end())?;
-        write!(f, "  {:width$}^", "", width = before.chars().count())
+        let [line, caret] = self.excerpt();
+        write!(f, "{} at character {}\n{line}\n{caret}", self.message, self.position())
     }
 }
 

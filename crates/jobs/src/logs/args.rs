@@ -8,7 +8,7 @@ use crate::walk::WalkArgs;
 ///
 /// A line counts once per pattern, as with `grep -c`. Files compressed with gzip, zstd, xz or bzip2 are read through,
 /// whatever they are called.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub struct LogsArgs {
     /// Files, folders (with all that is below them), or `-` for standard input.
     #[arg(value_name = "PATH", required = true)]

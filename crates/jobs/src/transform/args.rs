@@ -13,7 +13,7 @@ use crate::data::Format;
 /// In CSV an empty field is null and "" an empty text; arrays and objects are JSON text. From CSV to JSON a column is of
 /// numbers, or of true and false, if its first 10,000 rows are; what does not fit behind them stays text (--schema decides
 /// for all rows). Of a name that comes twice in an object the last value counts.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub struct TransformArgs {
     /// Files, or `-` for standard input.
     #[arg(value_name = "INPUT", required = true)]
@@ -65,15 +65,17 @@ pub struct TransformArgs {
     pub header_names: Option<Vec<String>>,
 
     /// What to do with a row that is malformed or does not fit: stop with an error and no output, skip it, or
-    /// quarantine=FILE to write it there. An array that stops being JSON in the middle always ends the job
+    /// quarantine=FILE to write it there, under the header of its input if that is CSV, and its place and the reason to
+    /// FILE.reasons. An array that stops being JSON in the middle always ends the job
     #[arg(long, value_name = "ACTION", default_value = "stop", value_parser = parse_bad_row)]
     pub on_bad_row: OnBadRow,
 }
 
 /// What is done with a row that is malformed or does not fit.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum OnBadRow {
     /// The job ends.
+    #[default]
     Stop,
     /// It is counted.
     Skip,

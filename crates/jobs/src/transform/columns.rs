@@ -32,7 +32,7 @@ impl Asked {
         let select = args.select.as_deref().map(parse_select).transpose()?;
         let mut used: Vec<FieldPath> = Vec::new();
         let mut check = |flag: &str, text: &str| {
-            let expr = Expr::parse(text).map_err(|error| PlanError::new(format_args!("{flag}: {error}")))?;
+            let expr = Expr::parse(text).map_err(|error| error.of_flag(flag))?;
             used.extend(expr.fields().iter().cloned());
             Ok(())
         };

@@ -20,11 +20,11 @@ use super::layout::Form;
 use super::sample::{Ask, SAMPLE_BYTES, Sample, sample};
 
 /// Bytes of a file that are one task, if rows are not longer; less of small files, so that all workers have some.
-const FILE_CHUNK_BYTES: u64 = 1 << 20;
+const FILE_CHUNK_BYTES: u64 = 256 << 10;
 const MIN_FILE_CHUNK_BYTES: u64 = 128 << 10;
 const CHUNKS_A_FILE: u64 = 16;
 /// The same of what comes in a stream.
-const STREAM_CHUNK_BYTES: usize = 1 << 20;
+const STREAM_CHUNK_BYTES: usize = 256 << 10;
 /// What some programs write before UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 

@@ -14,6 +14,7 @@ mod formulas;
 mod inputs;
 mod layout;
 mod plan;
+mod quarantine;
 mod report;
 mod run;
 mod sample;
@@ -27,7 +28,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 use crate::data::Compression;
-use crate::{Access, Item, Job, NewFile, Plan, PlanError, Replace, Report, TaskError};
+use crate::{Access, Item, Job, Plan, PlanError, Replace, Report, TaskError};
 
 pub use args::{OnBadRow, TransformArgs};
 pub use layout::Layout;
@@ -37,6 +38,7 @@ use columns::{Asked, form_of};
 use inputs::Opener;
 use layout::{Form, Rows};
 use plan::Tasks;
+use quarantine::Quarantine;
 use report::{Counts, InputCounts, MAX_DESCRIBED};
 use sample::Sample;
 use sink::Sink;
@@ -53,7 +55,7 @@ pub struct Transform {
     layout: Layout,
     sink: Option<Sink>,
     /// Where bad rows go.
-    quarantine: Option<NewFile>,
+    quarantine: Option<Quarantine>,
     counts: Counts,
     has_failed: bool,
 }
@@ -74,13 +76,12 @@ impl Transform {
     }
 
     /// Begins what is written: now, not after hours of work.
-    fn begin(&mut self, to: Form) -> Result<(), PlanError> {
+    fn begin(&mut self, to: Form, headers: &[(Form, Vec<u8>)]) -> Result<(), PlanError> {
         let unwritable = |error: TaskError| PlanError::new(format_args!("{error} (-o/--output)"));
         self.sink = Some(Sink::new(&self.output, self.replace, to, self.args.limit).map_err(unwritable)?);
         if let OnBadRow::Quarantine(path) = &self.args.on_bad_row {
-            let file = NewFile::create(path, self.replace);
-            let file = file.map_err(|error| PlanError::new(format_args!("{error} (--on-bad-row)")))?;
-            self.quarantine = Some(file);
+            let begun = Quarantine::new(path, self.replace, quarantine::common_header(headers)?);
+            self.quarantine = Some(begun.map_err(|error| PlanError::new(format_args!("{error} (--on-bad-row)")))?);
         }
         Ok(())
     }
@@ -148,12 +149,13 @@ impl Job for Transform {
         let is_from_csv = forms.iter().any(|form| form.is_csv());
         let [delimiter, quote] = [args.delimiter, args.quote].map(|byte| byte.filter(|_| !is_from_csv));
         let to = form_of(&self.output, args.to, "--to", delimiter, quote)?;
-        let (mut opened, mut described) = (Vec::new(), Vec::new());
+        let (mut opened, mut described, mut headers) = (Vec::new(), Vec::new(), Vec::new());
         for (found, form) in found.into_iter().zip(forms) {
             let looks = asked.looks(form, to);
             let mut input = opener.open(found, form, looks)?;
             let has_header = form.is_csv() && !args.no_header;
             let mut sample = if looks { opener.sample(&input, has_header)? } else { Sample::default() };
+            headers.push((form, quarantine::header(form, &sample, has_header)));
             if form.is_csv() {
                 self.name_columns(&mut sample, &input.path)?;
             }
@@ -165,7 +167,7 @@ impl Job for Transform {
         }
         self.layout = asked.layout(&described, to, args)?;
         self.layout.packed = Compression::of(&self.output);
-        self.begin(to)?;
+        self.begin(to, &headers)?;
         let plain = opened.iter().filter(|(input, _)| input.is_plain());
         let access = Access { read: plain.map(|(input, _)| input.path.to_path_buf()).collect(), write: Vec::new() };
         let tasks = Box::new(Tasks::new(opener, opened, self.layout.hash()));
@@ -195,8 +197,11 @@ impl Job for Transform {
             sink.begin(&header)?;
         }
         let written = sink.add(&done)?;
-        if let Some(file) = self.quarantine.as_mut().filter(|_| !done.quarantined.is_empty()) {
-            std::io::Write::write_all(file, &done.quarantined).map_err(|cause| file.error(&cause))?;
+        if self.quarantine.is_some() {
+            let places: Vec<String> = done.bad.iter().map(|bad| self.place(item, bad)).collect();
+            let undescribed = done.skipped.saturating_sub(done.bad.len() as u64);
+            let quarantine = self.quarantine.as_mut();
+            quarantine.map_or(Ok(()), |file| file.add(&done.quarantined, &places, undescribed))?;
         }
         if let Some(counts) = self.counts.inputs.get_mut(item.input) {
             counts.read += done.read;

@@ -22,8 +22,9 @@ use super::write::write_row;
 
 /// A buffer that has grown beyond this for a huge row is not kept for the next task.
 const KEPT_BUFFER_BYTES: usize = 8 << 20;
-/// Bad rows of one task that are described.
+/// Bad rows of one task that are described: for the report, and if they are kept.
 const MAX_DESCRIBED: usize = 3;
+const MAX_DESCRIBED_IF_KEPT: usize = 1000;
 
 /// Transforms the rows of `task`.
 pub fn run(layout: &Layout, task: TransformTask) -> Result<TransformDone, TaskError> {
@@ -269,7 +270,8 @@ impl<'l, 'a> Work<'l, 'a> {
         }
         self.done.read += 1;
         self.done.skipped += 1;
-        if self.bad.len() < MAX_DESCRIBED {
+        let max_described = if self.layout.keeps_bad { MAX_DESCRIBED_IF_KEPT } else { MAX_DESCRIBED };
+        if self.bad.len() < max_described {
             self.bad.push((begin, reason.to_string()));
         }
         if self.layout.keeps_bad {
@@ -285,12 +287,15 @@ impl<'l, 'a> Work<'l, 'a> {
 
     fn finish(mut self, begin: u64) -> Result<TransformDone, TaskError> {
         let text = self.text;
-        let place = |(at, reason): (usize, String)| Bad {
-            byte: begin + at as u64,
-            line: memchr_iter(b'\n', &text[..at.min(text.len())]).count() as u64,
-            reason,
+        // They come in their order, so no line feed is counted twice.
+        let (mut counted, mut line) = (0, 0);
+        let mut place = |(at, reason): (usize, String)| {
+            let end = at.min(text.len());
+            line += memchr_iter(b'\n', text.get(counted..end).unwrap_or_default()).count() as u64;
+            counted = counted.max(end);
+            Bad { byte: begin + at as u64, line, reason }
         };
-        self.done.bad = self.bad.into_iter().map(place).collect();
+        self.done.bad = self.bad.into_iter().map(&mut place).collect();
         self.done.stop = self.stop.map(place);
         self.done.lines = if self.input.form == Form::Array { 0 } else { memchr_iter(b'\n', text).count() as u64 };
         self.done.out = ByteBuf::from(match self.layout.packed {

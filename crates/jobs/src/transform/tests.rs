@@ -158,7 +158,7 @@ fn bad_rows_stop_or_are_kept() {
     for (from, text, out, bad) in [
         ("ndjson", bad_json, "a\n1\n\u{20ac}\n", "{\"a\":01}\n[1]\n"),
         ("json", "[{\"a\":1},\n [7,\n 8],{\"a\":2}]", "a\n1\n2\n", "[7,8]\n"),
-        ("csv", "a\n1\nx\"y\n2,3\n\"4\n\"\n", "a\n1\n\"4\n\"\n", "x\"y\n2,3\n"),
+        ("csv", "a\n1\nx\"y\n2,3\n\"4\n\"\n", "a\n1\n\"4\n\"\n", "a\nx\"y\n2,3\n"),
     ] {
         assert_eq!(lab.turned(from, text, "csv", &["--select", "a", "--on-bad-row", "skip"]).unwrap(), out);
         assert_eq!(lab.turned(from, text, "csv", &["--select", "a", "--on-bad-row", &kept]).unwrap(), out);
@@ -167,6 +167,56 @@ fn bad_rows_stop_or_are_kept() {
     // An array that stops being one cannot be gone on with.
     let error = lab.turned("json", "[{\"a\":1},{]", "csv", &["--select", "a", "--on-bad-row", "skip"]).unwrap_err();
     assert!(error.contains("byte 11") && !error.contains("--on-bad-row"), "{error}");
+}
+
+#[test]
+fn quarantined_rows_are_mended_and_read_again() {
+    let lab = Lab::new();
+    lab.file("a.csv", "n;\"x;y\"\r\n1;a\r\n2\r\n3;c\r\n");
+    lab.file("b.csv", "n;\"x;y\"\n4;d;e\n5;f\n");
+    lab.file("c.csv", "n;z\n6;g\n");
+    let kept = format!("quarantine={}", lab.path("bad.csv").display());
+    let flags = ["--delimiter", ";", "--on-bad-row", &kept];
+    lab.transform(&["a.csv", "b.csv"], "out.ndjson", &flags).unwrap();
+    assert_eq!(lab.read("bad.csv"), "n;\"x;y\"\n2\r\n4;d;e\n");
+    let (a, b) = (lab.path("a.csv"), lab.path("b.csv"));
+    let reasons = [
+        format!("`{}`: line 3: the row has 1 fields, the header 2\n", a.display()),
+        format!("`{}`: line 2: the row has 3 fields, the header 2\n", b.display()),
+    ];
+    assert_eq!(lab.read("bad.csv.reasons"), reasons.concat());
+    // Mended, it is an input like the others.
+    lab.file("mended.csv", lab.read("bad.csv").replace("2\r\n", "2;b\n").replace(";e", ""));
+    lab.transform(&["mended.csv"], "more.ndjson", &flags).unwrap();
+    assert_eq!(lab.read("more.ndjson"), "{\"n\":2,\"x;y\":\"b\"}\n{\"n\":4,\"x;y\":\"d\"}\n");
+    assert_eq!(lab.read("bad.csv") + &lab.read("bad.csv.reasons"), "", "nothing was bad");
+    // The header is the file's own, since the same command is to read it; without one there is none.
+    let named = [&flags[..], &["--header-names", "a,b"]].concat();
+    lab.transform(&["a.csv"], "out.ndjson", &named).unwrap();
+    assert_eq!(lab.read("bad.csv"), "n;\"x;y\"\n2\r\n");
+    lab.transform(&["a.csv"], "out.ndjson", &[&flags[..], &["--no-header"]].concat()).unwrap();
+    assert_eq!(lab.read("bad.csv"), "2\r\n");
+    lab.file("d.ndjson", "{\"n\":1}\n");
+    for inputs in [["a.csv", "c.csv"], ["a.csv", "d.ndjson"]] {
+        let error = lab.transform(&inputs, "out.ndjson", &flags).unwrap_err();
+        assert!(error.contains("different formats or headers"), "{error}");
+    }
+}
+
+#[test]
+fn of_very_many_bad_rows_some_are_described() {
+    let lab = Lab::new();
+    let kept = format!("quarantine={}", lab.path("bad").display());
+    // Less than two chunks.
+    let text = format!("{{\"n\":0}}\n{}", "x\n".repeat(100_000));
+    lab.turned("ndjson", &text, "csv", &["--on-bad-row", &kept]).unwrap();
+    assert_eq!(lab.read("bad"), "x\n".repeat(100_000));
+    let reasons = lab.read("bad.reasons");
+    let described = reasons.lines().filter(|line| line.contains(": line ")).count();
+    let more = |line: &str| line.strip_suffix(" more bad rows").and_then(|count| count.parse::<usize>().ok());
+    let undescribed: usize = reasons.lines().filter_map(more).sum();
+    assert!(described >= 1000 && described + undescribed == 100_000, "{described}, {undescribed}");
+    assert!(reasons.starts_with("`") && reasons.contains(": line 2: ") && reasons.contains(": line 1001: "));
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod results;
 mod resume;
 mod sandbox;
 mod torn;
+mod transform;
 
 use crate::row::Row;
 
@@ -28,6 +29,7 @@ pub const ROWS: &[Row] = &[
     resume::ROW,
     torn::ROW,
     outputs::ROW,
+    transform::ROW,
     sandbox::ROW,
     hostile::ROW,
 ];

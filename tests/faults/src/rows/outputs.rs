@@ -166,10 +166,10 @@ fn full_and_read_only(run: &Run, job: &Job, small: &Tmpfs) -> anyhow::Result<()>
 }
 
 /// A file system of 64 KiB, which is less than the report needs.
-struct Tmpfs(PathBuf);
+pub struct Tmpfs(pub PathBuf);
 
 impl Tmpfs {
-    fn mount(at: &Path) -> anyhow::Result<Tmpfs> {
+    pub fn mount(at: &Path) -> anyhow::Result<Tmpfs> {
         succeed(Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"]).arg(at))?;
         Ok(Tmpfs(at.to_path_buf()))
     }
