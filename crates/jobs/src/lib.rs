@@ -10,6 +10,7 @@ pub mod expr;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+mod formulas;
 pub mod hash;
 mod job;
 mod joblog;
