@@ -16,11 +16,13 @@ mod job;
 mod joblog;
 pub mod logs;
 mod output;
+pub mod parse;
 mod printable;
 mod records;
 mod regular;
 mod select;
 mod stamp;
+pub mod time;
 pub mod transform;
 mod walk;
 

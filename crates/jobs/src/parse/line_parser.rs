@@ -1,0 +1,106 @@
+//! Reads lines of one format, and takes out the fields that somebody wants.
+
+use std::borrow::Cow;
+
+use super::json::JsonLines;
+use super::{LineFormat, Reason};
+use crate::data::{Cell, FieldPath, Raw};
+
+/// Names under which the time of a line is looked for where the format has none of its own.
+const TIME_NAMES: [&str; 6] = ["timestamp", "@timestamp", "time", "ts", "date", "datetime"];
+
+/// Where the time of a line stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TimeField {
+    /// Where the format has it: `time_local` of nginx, `time` of Apache, `timestamp` of syslog; else in the first of
+    /// `timestamp`, `@timestamp`, `time`, `ts`, `date` and `datetime` that the line has.
+    Default,
+    /// In this field.
+    Named(FieldPath),
+}
+
+/// Reads lines of one format, and takes out the fields that somebody wants.
+#[derive(Debug)]
+pub struct LineParser {
+    lines: Lines,
+    /// The slots in which the time may be; the first that is not empty has it.
+    time_slots: Vec<usize>,
+    /// Fields that are asked for more than once: the slot that is filled, and the one that gets the same.
+    copies: Vec<(usize, usize)>,
+    slots: usize,
+}
+
+#[derive(Debug)]
+enum Lines {
+    Json(JsonLines),
+    Todo,
+}
+
+impl LineParser {
+    /// A parser for lines of `format` that takes out `fields`, the value of each to the slot of its number, and the time
+    /// if that is wanted.
+    ///
+    /// # Errors
+    /// When the regex cannot be read, a field is asked for that the format never has, or one is named too deep.
+    pub fn new(format: &LineFormat, fields: &[FieldPath], time: Option<&TimeField>) -> Result<LineParser, String> {
+        let mut paths = fields.to_vec();
+        let times = match time {
+            None => Vec::new(),
+            Some(TimeField::Named(path)) => vec![path.clone()],
+            Some(TimeField::Default) => TIME_NAMES.iter().filter_map(|name| name.parse().ok()).collect(),
+        };
+        let mut time_slots = Vec::new();
+        for path in times {
+            time_slots.push(paths.iter().position(|known| *known == path).unwrap_or_else(|| {
+                paths.push(path);
+                paths.len() - 1
+            }));
+        }
+        let lines = match format {
+            LineFormat::Json => Lines::Json(JsonLines::new(&paths)?),
+            _ => Lines::Todo,
+        };
+        // Of fields with one path the last is filled.
+        let last = |path| paths.iter().rposition(|other| other == path);
+        let copies = paths.iter().enumerate().filter_map(|(n, path)| Some((last(path)?, n))).filter(|(a, b)| a != b);
+        Ok(LineParser { lines, time_slots, copies: copies.collect(), slots: paths.len() })
+    }
+
+    /// How many slots a line needs: one for each field, and behind them those in which the time may be.
+    pub fn slots(&self) -> usize {
+        self.slots
+    }
+
+    /// Reads `line`, which has no line feed, into `slots`: each gets a value, or null where the line has none. A carriage
+    /// return at the end does not belong to the line.
+    ///
+    /// # Errors
+    /// Why the line is not of the format. The slots have no meaning then.
+    #[inline]
+    pub fn read<'a>(&self, line: &'a [u8], slots: &mut [Raw<'a>]) -> Result<(), Reason> {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        slots.fill(Raw::Null);
+        match &self.lines {
+            Lines::Json(lines) => lines.read(line, slots)?,
+            Lines::Todo => return Err("not a line of the format".into()),
+        }
+        for (from, to) in &self.copies {
+            let value = slots.get(*from).cloned().unwrap_or_default();
+            if let Some(slot) = slots.get_mut(*to) {
+                *slot = value;
+            }
+        }
+        Ok(())
+    }
+
+    /// The time of the line that was just read into `slots`, as it stands there: for
+    /// [`Timestamp::parse`](crate::time::Timestamp::parse). [`None`] if the line has none, or none is wanted.
+    pub fn time<'s>(&self, slots: &'s [Raw<'_>]) -> Option<Cow<'s, [u8]>> {
+        let value = self.time_slots.iter().filter_map(|slot| slots.get(*slot)).find(|value| **value != Raw::Null)?;
+        match value {
+            Raw::Number(text) => Some(Cow::Borrowed(text)),
+            Raw::Made(Cell::Number(text)) => Some(Cow::Borrowed(text.as_bytes())),
+            value => value.text(),
+        }
+    }
+}

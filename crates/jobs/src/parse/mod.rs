@@ -1,0 +1,11 @@
+//! Lines of logs: which format they have, and the fields that somebody wants of them.
+
+mod format;
+mod json;
+mod line_parser;
+
+pub use format::LineFormat;
+pub use line_parser::{LineParser, TimeField};
+
+/// Why a line is not of a format.
+type Reason = std::borrow::Cow<'static, str>;
