@@ -7,10 +7,10 @@ pub mod data;
 mod decode;
 mod drive;
 pub mod expr;
+mod formulas;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
-mod formulas;
 pub mod hash;
 mod job;
 mod joblog;

@@ -6,9 +6,9 @@ use crate::data::{FieldPath, Format, read_columns};
 use crate::expr::Expr;
 
 use super::args::{OnBadRow, TransformArgs};
-use crate::formulas::Formulas;
 use super::layout::{Column, Form, Input, Kind, Layout, Rows, Type};
 use super::sample::Sample;
+use crate::formulas::Formulas;
 
 /// What the arguments say of columns.
 #[derive(Debug)]
