@@ -70,7 +70,7 @@ impl Gather {
             show_unparsed: query.show_unparsed,
             counts: Parsed::default(),
             samples: BTreeMap::new(),
-            store: Store::new(memory_bytes),
+            store: Store::new(query.stats.len(), memory_bytes),
             histogram: Histogram::default(),
         }
     }

@@ -8,7 +8,7 @@ use std::io::{self, BufRead};
 use super::Group;
 use super::run::RunReader;
 
-/// Calls `each` with every key of the runs, in order, and its group.
+/// Calls `each` with every key of the runs, in their order, and its group.
 ///
 /// # Errors
 /// Those of the runs, and of `each`.
@@ -28,13 +28,13 @@ pub fn merge<'r>(
         let Head(reader) = &mut *head;
         let group = reader.group()?;
         match &mut current {
-            Some((key, sum)) if *key == reader.key => sum.merge(&group),
-            current => {
-                if let Some((key, sum)) = current.take() {
-                    each(&key, sum)?;
-                }
-                *current = Some((reader.key.clone(), group));
+            Some((key, sum)) if *key == reader.key() => sum.merge(&group),
+            Some((key, sum)) => {
+                each(key, std::mem::replace(sum, group))?;
+                key.clear();
+                key.extend_from_slice(reader.key());
             }
+            none => *none = Some((reader.key().to_vec(), group)),
         }
         if !reader.advance()? {
             PeekMut::pop(head);
@@ -43,12 +43,12 @@ pub fn merge<'r>(
     current.map_or(Ok(()), |(key, sum)| each(&key, sum))
 }
 
-/// A run that stands at an entry; the least key is the greatest of a heap.
+/// A run that stands at an entry; the first in order is the greatest of a heap.
 struct Head<'r>(RunReader<Box<dyn BufRead + 'r>>);
 
 impl Ord for Head<'_> {
     fn cmp(&self, other: &Self) -> Ordering {
-        other.0.key.cmp(&self.0.key)
+        other.0.order().cmp(&self.0.order())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Counts lines by the values of their fields, in bounded memory.
 //!
 //! ```text
-//! worker: key of a line -> table of groups -> runs, sorted by key -> program: store (memory, then a file)
+//! worker: key of a line -> table of groups -> runs, in one order -> program: store (memory, then a file)
 //!         -> all runs are merged, key by key -> the groups with the most lines
 //! ```
 
@@ -15,8 +15,6 @@ mod top;
 #[cfg(test)]
 mod tests;
 
-use serde::{Deserialize, Serialize};
-
 use super::stats::Stats;
 
 pub use key::{KeyPart, MAX_KEY_BYTES, push_part, read_key};
@@ -25,7 +23,7 @@ pub use table::Table;
 pub use top::{Row, Top};
 
 /// The lines with one key.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Group {
     /// How many.
     pub lines: u64,

@@ -23,6 +23,8 @@ const BUFFER_BYTES: Range<usize> = 4 << 10..256 << 10;
 /// Groups that were returned by tasks.
 #[derive(Debug)]
 pub struct Store {
+    /// Statistics of each group.
+    stats: usize,
     memory_bytes: usize,
     runs: Vec<ByteBuf>,
     bytes: usize,
@@ -38,9 +40,9 @@ struct Spilled {
 }
 
 impl Store {
-    /// No groups, for which so many bytes of memory are taken before there is a file.
-    pub fn new(memory_bytes: usize) -> Store {
-        Store { memory_bytes, runs: Vec::new(), bytes: 0, spilled: None }
+    /// No groups with statistics of so many fields, for which so many bytes of memory are taken before there is a file.
+    pub fn new(stats: usize, memory_bytes: usize) -> Store {
+        Store { stats, memory_bytes, runs: Vec::new(), bytes: 0, spilled: None }
     }
 
     /// Takes the runs of a task, all or none.
@@ -51,7 +53,9 @@ impl Store {
         for run in &runs {
             let mut reader = RunReader::new(run.as_slice());
             while reader.advance()? {
-                reader.group()?;
+                if reader.group()?.stats.len() != self.stats {
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, "damaged groups: other statistics"));
+                }
             }
         }
         if self.bytes > self.memory_bytes {
@@ -70,8 +74,8 @@ impl Store {
 
     /// Makes one run of those in memory. If it is small after that, it stays there.
     fn compact(&mut self) -> io::Result<()> {
-        let (mut merged, mut scratch) = (Vec::new(), Vec::new());
-        merge(in_memory(&self.runs), |key, group| write_entry(&mut merged, key, &group, &mut scratch))?;
+        let mut merged = Vec::new();
+        merge(in_memory(&self.runs), |key, group| write_entry(&mut merged, key, group.lines, &group.stats))?;
         if merged.len() > self.memory_bytes / 2 {
             let spilled = match &mut self.spilled {
                 Some(spilled) => spilled,
@@ -86,7 +90,7 @@ impl Store {
         Ok(())
     }
 
-    /// Calls `each` with every key, in order, and its group.
+    /// Calls `each` with every key and its group.
     ///
     /// # Errors
     /// When the file cannot be read.

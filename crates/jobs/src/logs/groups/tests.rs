@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use serde_bytes::ByteBuf;
 
-use super::run::{RunReader, write_entry};
+use super::run::{RunReader, place, write_entry};
 use super::*;
 use crate::data::Raw;
 
@@ -26,7 +26,7 @@ proptest! {
         memory_bytes in 0_usize..4000,
     ) {
         let mut expected = BTreeMap::new();
-        let mut store = Store::new(memory_bytes);
+        let mut store = Store::new(0, memory_bytes);
         for lines in &tasks {
             let mut table = Table::within(0, table_bytes);
             for line in lines {
@@ -52,7 +52,7 @@ proptest! {
     #[test]
     fn any_bytes_are_read_without_harm(bytes in prop::collection::vec(0_u8..8, 0..60)) {
         read_key(&bytes);
-        let mut store = Store::new(0);
+        let mut store = Store::new(0, 0);
         if store.add(vec![ByteBuf::from(bytes)]).is_ok() {
             read(&store);
         }
@@ -82,7 +82,7 @@ fn raw(part: &KeyPart) -> Raw<'_> {
 
 #[test]
 fn what_does_not_fit_in_memory_is_in_a_file_that_goes_with_its_owner() {
-    let mut store = Store::new(10_000);
+    let mut store = Store::new(1, 10_000);
     for task in 0..40 {
         let mut table = Table::new(1);
         for n in 0..100 {
@@ -104,7 +104,7 @@ fn what_does_not_fit_in_memory_is_in_a_file_that_goes_with_its_owner() {
 
 #[test]
 fn few_groups_of_many_tasks_stay_in_memory() {
-    let mut store = Store::new(10_000);
+    let mut store = Store::new(0, 10_000);
     for _ in 0..1000 {
         let mut table = Table::new(0);
         for key in ["a", "b"] {
@@ -119,15 +119,19 @@ fn few_groups_of_many_tasks_stay_in_memory() {
 #[test]
 fn runs_that_are_none_are_refused_whole() {
     let mut run = Vec::new();
-    for key in ["b", "a"] {
-        write_entry(&mut run, key.as_bytes(), &Group::new(0), &mut Vec::new()).unwrap();
+    for key in ["b", "b"] {
+        write_entry(&mut run, key.as_bytes(), 1, &[]).unwrap();
     }
     let mut good = Vec::new();
-    write_entry(&mut good, b"a", &Group::new(0), &mut Vec::new()).unwrap();
+    write_entry(&mut good, b"a", 1, &[]).unwrap();
+    let mut keys = ["c", "d"];
+    keys.sort_by_key(|key| std::cmp::Reverse(place(key.as_bytes())));
+    let mut disordered = Vec::new();
+    keys.iter().for_each(|key| write_entry(&mut disordered, key.as_bytes(), 1, &[]).unwrap());
     let endless = vec![0xff; 20];
-    let huge = vec![0xff, 0xff, 0xff, 0x7f, 0];
-    for bad in [run, good[..good.len() - 1].to_vec(), endless, huge, vec![0, 1, 0x80]] {
-        let mut store = Store::new(100);
+    let huge = vec![0xff, 0xff, 0xff, 0x7f, 1, 0];
+    for bad in [run, disordered, good[..good.len() - 1].to_vec(), endless, huge, vec![0, 1, 1, 0x80]] {
+        let mut store = Store::new(0, 100);
         store.add(vec![ByteBuf::from(good.clone()), ByteBuf::from(bad)]).unwrap_err();
         assert_eq!(read(&store), BTreeMap::new());
     }
