@@ -2,7 +2,13 @@
 
 use std::borrow::Cow;
 
+use super::access::{AccessLines, Server};
+use super::auto::AutoLines;
 use super::json::JsonLines;
+use super::logfmt::LogfmtLines;
+use super::names::{check, flat};
+use super::regex::{LineRegex, RegexLines};
+use super::syslog::{self, SyslogLines};
 use super::{LineFormat, Reason};
 use crate::data::{Cell, FieldPath, Raw};
 
@@ -32,8 +38,12 @@ pub struct LineParser {
 
 #[derive(Debug)]
 enum Lines {
+    Auto(Box<AutoLines>),
     Json(JsonLines),
-    Todo,
+    Logfmt(LogfmtLines),
+    Access(AccessLines),
+    Syslog(SyslogLines),
+    Regex(Box<RegexLines>),
 }
 
 impl LineParser {
@@ -44,21 +54,29 @@ impl LineParser {
     /// When the regex cannot be read, a field is asked for that the format never has, or one is named too deep.
     pub fn new(format: &LineFormat, fields: &[FieldPath], time: Option<&TimeField>) -> Result<LineParser, String> {
         let mut paths = fields.to_vec();
+        let regex = if let LineFormat::Regex(regex) = format { Some(LineRegex::parse(regex)?) } else { None };
+        let groups = regex.as_ref().map_or(&[][..], |regex| &regex.names);
         let times = match time {
             None => Vec::new(),
             Some(TimeField::Named(path)) => vec![path.clone()],
-            Some(TimeField::Default) => TIME_NAMES.iter().filter_map(|name| name.parse().ok()).collect(),
+            Some(TimeField::Default) => default_times(format, groups)?,
         };
-        let mut time_slots = Vec::new();
-        for path in times {
-            time_slots.push(paths.iter().position(|known| *known == path).unwrap_or_else(|| {
+        fields.iter().chain(&times).try_for_each(|path| check_field(format, groups, path))?;
+        let time_slots = times.into_iter().map(|path| {
+            paths.iter().position(|known| *known == path).unwrap_or_else(|| {
                 paths.push(path);
                 paths.len() - 1
-            }));
-        }
-        let lines = match format {
-            LineFormat::Json => Lines::Json(JsonLines::new(&paths)?),
-            _ => Lines::Todo,
+            })
+        });
+        let time_slots = time_slots.collect();
+        let lines = match (format, regex) {
+            (_, Some(regex)) => Lines::Regex(Box::new(RegexLines::new(regex, &paths)?)),
+            (LineFormat::Json, _) => Lines::Json(JsonLines::new(&paths)?),
+            (LineFormat::Logfmt, _) => Lines::Logfmt(LogfmtLines::new(&paths)),
+            (LineFormat::Nginx, _) => Lines::Access(AccessLines::new(Server::Nginx, &paths)),
+            (LineFormat::Apache, _) => Lines::Access(AccessLines::new(Server::Apache, &paths)),
+            (LineFormat::Syslog, _) => Lines::Syslog(SyslogLines::new(&paths)),
+            (LineFormat::Auto | LineFormat::Regex(_), None) => Lines::Auto(Box::new(AutoLines::new(&paths)?)),
         };
         // Of fields with one path the last is filled.
         let last = |path| paths.iter().rposition(|other| other == path);
@@ -81,8 +99,12 @@ impl LineParser {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         slots.fill(Raw::Null);
         match &self.lines {
+            Lines::Auto(lines) => lines.read(line, slots)?,
             Lines::Json(lines) => lines.read(line, slots)?,
-            Lines::Todo => return Err("not a line of the format".into()),
+            Lines::Logfmt(lines) => lines.read(line, slots)?,
+            Lines::Access(lines) => lines.read(line, slots)?,
+            Lines::Syslog(lines) => lines.read(line, slots)?,
+            Lines::Regex(lines) => lines.read(line, slots)?,
         }
         for (from, to) in &self.copies {
             let value = slots.get(*from).cloned().unwrap_or_default();
@@ -103,4 +125,42 @@ impl LineParser {
             value => value.text(),
         }
     }
+}
+
+/// Refuses a field that lines of `format` never have; `groups` are those of a regex.
+fn check_field(format: &LineFormat, groups: &[String], path: &FieldPath) -> Result<(), String> {
+    let of_server = |lines, server: Server| {
+        let names: Vec<&str> = server.columns().iter().map(|(name, _)| *name).collect();
+        check(lines, path, names.contains(&&*flat(path)), &names)
+    };
+    match format {
+        LineFormat::Auto | LineFormat::Json | LineFormat::Logfmt => Ok(()),
+        LineFormat::Nginx => of_server("nginx lines", Server::Nginx),
+        LineFormat::Apache => of_server("Apache lines", Server::Apache),
+        LineFormat::Syslog => {
+            let names = syslog::COLUMNS.iter().map(|(name, _)| *name).chain(["sd.ID.NAME"]);
+            check("syslog lines", path, syslog::has(path), &names.collect::<Vec<_>>())
+        }
+        LineFormat::Regex(_) => {
+            let names: Vec<&str> = groups.iter().map(String::as_str).collect();
+            check("lines of the regex", path, names.contains(&&*flat(path)), &names)
+        }
+    }
+}
+
+/// Where lines of `format` have their time, if nobody says.
+fn default_times(format: &LineFormat, groups: &[String]) -> Result<Vec<FieldPath>, String> {
+    let names = match format {
+        LineFormat::Auto | LineFormat::Json | LineFormat::Logfmt => TIME_NAMES.to_vec(),
+        LineFormat::Nginx => vec!["time_local"],
+        LineFormat::Apache => vec!["time"],
+        LineFormat::Syslog => vec!["timestamp"],
+        LineFormat::Regex(_) => {
+            TIME_NAMES.into_iter().filter(|name| groups.iter().any(|group| group == name)).collect()
+        }
+    };
+    if names.is_empty() {
+        return Err(format!("the regex has no group for the time: {}", TIME_NAMES.join(", ")));
+    }
+    Ok(names.into_iter().filter_map(|name| name.parse().ok()).collect())
 }

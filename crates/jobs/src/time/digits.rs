@@ -17,11 +17,11 @@ pub fn fraction(text: &[u8]) -> Option<(u32, &[u8])> {
     (length > 0).then(|| (value * 10_u32.pow(9 - counted.len() as u32), rest))
 }
 
-/// How many seconds a clock is ahead of UTC: nothing, `Z`, `UTC`, `GMT`, `+01:00`, `+0100` or `+01`.
+/// How many seconds a clock is ahead of UTC: `Z`, `UTC`, `GMT`, `+01:00`, `+0100` or `+01`.
 #[inline]
 pub fn offset(text: &[u8]) -> Option<i64> {
     let (sign, digits) = match text {
-        b"" | b"Z" | b"z" | b"UTC" | b"GMT" => return Some(0),
+        b"Z" | b"z" | b"UTC" | b"GMT" => return Some(0),
         [b'+', digits @ ..] => (1, digits),
         [b'-', digits @ ..] => (-1, digits),
         _ => return None,

@@ -27,7 +27,11 @@ pub fn read(text: &[u8]) -> Option<Timestamp> {
 #[inline]
 fn clock(date: Date, text: &[u8]) -> Option<Timestamp> {
     let (seconds, nanoseconds, rest) = time_of_day(text)?;
-    at(date, seconds, nanoseconds, offset(rest.strip_prefix(b" ").unwrap_or(rest))?)
+    let offset = match rest {
+        b"" => 0,
+        rest => offset(rest.strip_prefix(b" ").unwrap_or(rest))?,
+    };
+    at(date, seconds, nanoseconds, offset)
 }
 
 /// Reads `HH:MM`, `HH:MM:SS` or `HH:MM:SS.fraction`: the seconds of the day, nanoseconds, and what follows. A leap second

@@ -51,6 +51,11 @@ impl Timestamp {
         ((Timestamp::MIN..=Timestamp::MAX).contains(&time) && nanoseconds < 1_000_000_000).then_some(time)
     }
 
+    /// Whole seconds since 1970-01-01T00:00:00Z; before that they are negative.
+    pub fn seconds(self) -> i64 {
+        self.seconds
+    }
+
     /// The same a span later, if that is in range.
     pub fn checked_add(self, span: Duration) -> Option<Timestamp> {
         Timestamp::from_nanoseconds(self.nanoseconds().checked_add(i128::try_from(span.as_nanos()).ok()?)?)
@@ -83,7 +88,7 @@ impl Timestamp {
         i128::from(self.seconds) * 1_000_000_000 + i128::from(self.nanoseconds)
     }
 
-    fn from_nanoseconds(nanoseconds: i128) -> Option<Timestamp> {
+    pub(super) fn from_nanoseconds(nanoseconds: i128) -> Option<Timestamp> {
         let seconds = i64::try_from(nanoseconds.div_euclid(1_000_000_000)).ok()?;
         Timestamp::from_unix(seconds, nanoseconds.rem_euclid(1_000_000_000) as u32)
     }
