@@ -97,7 +97,7 @@ impl LineParser {
     #[inline]
     pub fn read<'a>(&self, line: &'a [u8], slots: &mut [Raw<'a>]) -> Result<(), Reason> {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        slots.fill(Raw::Null);
+        slots.iter_mut().for_each(|slot| *slot = Raw::Null);
         match &self.lines {
             Lines::Auto(lines) => lines.read(line, slots)?,
             Lines::Json(lines) => lines.read(line, slots)?,

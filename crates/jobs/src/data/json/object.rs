@@ -50,19 +50,12 @@ impl Wanted {
 
     /// The place of a name; objects tend to have theirs in the order of the last one.
     #[inline]
-    fn find(&self, name: &Raw<'_>, guess: usize) -> Option<usize> {
-        let has_name = |name: &[u8], at: usize| self.members.get(at).is_some_and(|m| m.name.as_bytes() == name);
-        let find = |name: &[u8]| {
-            if has_name(name, guess) {
-                return Some(guess);
-            }
-            (0..self.members.len()).find(|at| has_name(name, *at))
-        };
-        match name {
-            Raw::Text(name) => find(name),
-            Raw::Escaped(name) => find(&unescape(name)),
-            _ => None,
+    fn find(&self, name: &[u8], guess: usize) -> Option<usize> {
+        let has_name = |at: usize| self.members.get(at).is_some_and(|m| m.name.as_bytes() == name);
+        if has_name(guess) {
+            return Some(guess);
         }
+        (0..self.members.len()).find(|at| has_name(*at))
     }
 
     /// Empties the slots of all that is wanted in here.
@@ -106,11 +99,12 @@ impl Wanted {
         }
         let mut guess = 0;
         loop {
-            let name = scan.name()?;
-            match self.find(&name, guess) {
+            let (name, has_escapes) = scan.name()?;
+            let found = if has_escapes { self.find(&unescape(name), guess) } else { self.find(name, guess) };
+            match found {
                 None => {
-                    unknown(&name);
-                    scan.value(depth + 1)?;
+                    unknown(&if has_escapes { Raw::Escaped(name) } else { Raw::Text(name) });
+                    scan.skip(depth + 1)?;
                 }
                 Some(at) => {
                     guess = at + 1;

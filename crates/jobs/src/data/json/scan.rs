@@ -97,6 +97,20 @@ impl<'a> Scan<'a> {
         }
     }
 
+    /// Goes over a value that nobody wants, as [`Scan::value`].
+    ///
+    /// # Errors
+    /// When it is none.
+    #[inline]
+    pub fn skip(&mut self, depth: usize) -> Result<(), Fault> {
+        match self.peek() {
+            Some(b'"') => self.inside().map(drop),
+            Some(b'-' | b'0'..=b'9') => self.number().map(drop),
+            Some(b'{' | b'[') => self.nested(depth),
+            _ => self.value(depth).map(drop),
+        }
+    }
+
     fn word(&mut self, word: &[u8], value: Raw<'a>) -> Result<Raw<'a>, Fault> {
         match self.bytes[self.at..].starts_with(word) {
             true => {
@@ -113,6 +127,12 @@ impl<'a> Scan<'a> {
     /// When it is none.
     #[inline]
     pub fn string(&mut self) -> Result<Raw<'a>, Fault> {
+        self.inside().map(|(text, has_escapes)| if has_escapes { Raw::Escaped(text) } else { Raw::Text(text) })
+    }
+
+    /// Goes over a string: what stands between the quotes, and whether there are escapes in it.
+    #[inline]
+    fn inside(&mut self) -> Result<(&'a [u8], bool), Fault> {
         if !self.take(b'"') {
             return Err(self.fault("expected a string"));
         }
@@ -124,7 +144,7 @@ impl<'a> Scan<'a> {
                 Some(b'"') => {
                     let text = self.since(begin);
                     self.at += 1;
-                    return Ok(if has_escapes { Raw::Escaped(text) } else { Raw::Text(text) });
+                    return Ok((text, has_escapes));
                 }
                 Some(b'\\') => {
                     has_escapes = true;
@@ -224,16 +244,16 @@ impl<'a> Scan<'a> {
         Ok(self.since(begin))
     }
 
-    /// Goes over a name and the colon behind it.
+    /// Goes over a name and the colon behind it: what stands between the quotes, and whether there are escapes in it.
     ///
     /// # Errors
     /// When that is not what is there.
     #[inline]
-    pub fn name(&mut self) -> Result<Raw<'a>, Fault> {
+    pub fn name(&mut self) -> Result<(&'a [u8], bool), Fault> {
         if self.peek() != Some(b'"') {
             return Err(self.fault("expected a name in quotes"));
         }
-        let name = self.string()?;
+        let name = self.inside()?;
         self.space();
         if !self.take(b':') {
             return Err(self.fault("expected `:`"));
@@ -259,7 +279,7 @@ impl<'a> Scan<'a> {
                     self.peek() == Some(bracket + 2)
                 }
                 _ => {
-                    self.value(outer + open.depth)?;
+                    self.skip(outer + open.depth)?;
                     self.space();
                     true
                 }
