@@ -49,8 +49,8 @@ fn an_access_log_is_grouped_by_status() {
          302         1                      1                    0                     0                    0                    0                    0                    0\n\
          404         1                      1                  153                   153                  153                  153                  153                  153\n\
          \n\
-         field            count  min   mean    p50    p90    p99  max\n\
-         body_bytes_sent      4    0  344.2  151.5    612    612  612\n\
+         field            count  min   mean  p50  p90  p99  max\n\
+         body_bytes_sent      4    0  344.2  153  608  608  612\n\
          \n\
          from                  lines\n\
          2026-11-22T10:00:00Z      2  ########################################\n\

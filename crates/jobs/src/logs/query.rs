@@ -13,6 +13,8 @@ use crate::formulas::Formulas;
 use crate::parse::{LineFormat, LineParser, TimeField};
 use crate::time::{Clock, Timestamp, parse_when};
 
+const DAY: Duration = Duration::from_secs(86_400);
+
 /// What is asked of the fields of lines.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Query {
@@ -32,7 +34,7 @@ pub struct Query {
     pub(super) width: Option<Duration>,
     /// How many lines that cannot be read a task returns.
     pub(super) show_unparsed: usize,
-    /// Now, for times that lack a part.
+    /// Now, for times that lack a year. All runs of a day have the same, or no task were ever found in a journal.
     pub(super) clock: Clock,
     #[serde(skip)]
     parser: OnceLock<Result<LineParser, String>>,
@@ -88,8 +90,10 @@ impl Query {
             Ok(path) => Ok(path.to_string()),
             Err(error) => Err(told("--time", &format!("`{time}`: {error}"))),
         });
+        let format = args.parse.clone().unwrap_or(LineFormat::Auto);
+        let needs_clock = wants_time && !matches!(format, LineFormat::Nginx | LineFormat::Apache);
         let query = Query {
-            format: args.parse.clone().unwrap_or(LineFormat::Auto),
+            format,
             formulas: Formulas::new(args.condition.clone(), Vec::new(), &paths),
             paths: paths.iter().map(ToString::to_string).collect(),
             time: time.transpose()?,
@@ -99,7 +103,7 @@ impl Query {
             stats,
             width: args.histogram,
             show_unparsed: args.show_unparsed.unwrap_or(0),
-            clock,
+            clock: if needs_clock { end_of_day(clock) } else { Clock::at(Timestamp::EPOCH) },
             parser: OnceLock::new(),
         };
         match query.parser() {
@@ -155,6 +159,12 @@ impl Query {
 
 fn told(flag: &str, error: &dyn std::fmt::Display) -> PlanError {
     PlanError::new(format_args!("{flag}: {error}"))
+}
+
+/// The end of the day in UTC: what is not in the future now is not in the future then.
+fn end_of_day(clock: Clock) -> Clock {
+    let begin = clock.now().floor(DAY);
+    Clock::at(begin.checked_add(DAY).unwrap_or(Timestamp::MAX))
 }
 
 fn when(flag: &str, text: &Option<String>, clock: Clock) -> Result<Option<Timestamp>, PlanError> {

@@ -125,7 +125,7 @@ impl Fields {
                     "line": unparsed.line,
                 })
             });
-            result.insert("unparsed".into(), sample.collect());
+            result.insert("unparsed_lines".into(), sample.collect());
         }
         if !query.by.is_empty() {
             let (groups, lines) = self.not_in(&found.rows);

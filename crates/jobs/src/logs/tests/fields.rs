@@ -158,6 +158,22 @@ fn so_long_ago_is_a_time_of_its_own_in_what_a_journal_is_for() {
 }
 
 #[test]
+fn what_workers_get_is_the_same_all_day() {
+    let context = |seconds, args: &[&str]| {
+        let cli = Cli::try_parse_from(["logs", "x"].iter().chain(args)).unwrap();
+        let clock = Clock::at(Timestamp::from_unix(seconds, 0).unwrap());
+        postcard::to_stdvec(LogsJob::at(cli.logs, 2, clock).unwrap().context()).unwrap()
+    };
+    let midnight = 1_700_006_400;
+    for args in [&["--parse=json", "--histogram=1m"][..], &["--parse=nginx", "--histogram=1m"], &["--by=a"]] {
+        assert_eq!(context(midnight, args), context(midnight + 86_399, args));
+    }
+    let syslog = ["--parse=syslog", "--histogram=1m"];
+    assert_ne!(context(midnight - 1, &syslog), context(midnight, &syslog));
+    assert_eq!(context(midnight - 1, &["--by=a"]), context(midnight, &["--by=a"]));
+}
+
+#[test]
 fn what_cannot_be_read_is_shown_with_its_reason() {
     let folder = TempDir::new().unwrap();
     let huge = format!("{{\"k\":\"{}\",\"v\":1}}", "x".repeat(70_000));
@@ -167,7 +183,7 @@ fn what_cannot_be_read_is_shown_with_its_reason() {
     let (result, failures) = run(&[&args.map(OsStr::new)[..], &[path.as_os_str()]].concat());
     assert_eq!(failures, Vec::<String>::new());
     assert_eq!(result["groups"]["rows"], json!([{"key": [1], "lines": 2}]));
-    let unparsed = result["unparsed"].as_array().unwrap();
+    let unparsed = result["unparsed_lines"].as_array().unwrap();
     let reasons: Vec<&str> = unparsed.iter().map(|line| line["reason"].as_str().unwrap()).collect();
     assert_eq!(reasons.len(), 4, "{reasons:?}");
     assert!(reasons[0].contains("object") && reasons[1].starts_with("--where: "), "{reasons:?}");
@@ -176,7 +192,7 @@ fn what_cannot_be_read_is_shown_with_its_reason() {
     assert_eq!(result["files"][0]["unparsed"], 4);
     // Fewer are shown, the first ones, and all are counted.
     let (result, _) = run(&["--parse".as_ref(), "json".as_ref(), "--show-unparsed=1".as_ref(), path.as_os_str()]);
-    assert_eq!((result["unparsed"].as_array().unwrap().len(), &result["parsed"]["unparsed"]), (1, &json!(2)));
+    assert_eq!((result["unparsed_lines"].as_array().unwrap().len(), &result["parsed"]["unparsed"]), (1, &json!(2)));
 }
 
 #[test]
