@@ -66,11 +66,13 @@ impl<'a> Scan<'a> {
 
     /// Counts `text`, which is whole lines and begins at `offset`.
     pub fn add(&mut self, text: &[u8], offset: u64) {
-        if self.counts_lines {
-            self.search.counts.lines += count_lines(text);
-        }
         match &mut self.sift {
-            None => self.search.add(text, offset),
+            None => {
+                if self.counts_lines {
+                    self.search.counts.lines += count_lines(text);
+                }
+                self.search.add(text, offset);
+            }
             Some(sift) => sift.add(text, offset, |text, offset| self.search.add(text, offset)),
         }
     }
@@ -80,7 +82,11 @@ impl<'a> Scan<'a> {
     /// # Errors
     /// When a task may not return so much.
     pub fn finish(self) -> io::Result<(Counts, Option<Tally>)> {
-        Ok((self.search.counts, self.sift.map(Sift::finish).transpose()?))
+        let (mut counts, tally) = (self.search.counts, self.sift.map(Sift::finish).transpose()?);
+        if let Some(tally) = tally.as_ref().filter(|_| self.counts_lines) {
+            counts.lines = tally.lines;
+        }
+        Ok((counts, tally))
     }
 }
 

@@ -131,47 +131,58 @@ impl<'a> Scan<'a> {
     }
 
     /// Goes over a string: what stands between the quotes, and whether there are escapes in it.
-    #[inline]
+    // Always inline: names and texts are short, and their ends would go through memory.
+    #[inline(always)]
     fn inside(&mut self) -> Result<(&'a [u8], bool), Fault> {
         if !self.take(b'"') {
             return Err(self.fault("expected a string"));
         }
         let begin = self.at;
-        let mut has_escapes = false;
+        self.plain();
+        if self.peek() == Some(b'"') {
+            let text = self.since(begin);
+            self.at += 1;
+            return Ok((text, false));
+        }
+        self.escaped(begin)
+    }
+
+    /// Goes on in a string with escapes, which began at `begin`, or one that does not end.
+    #[inline(never)]
+    fn escaped(&mut self, begin: usize) -> Result<(&'a [u8], bool), Fault> {
         loop {
-            self.plain();
             match self.peek() {
                 Some(b'"') => {
                     let text = self.since(begin);
                     self.at += 1;
-                    return Ok((text, has_escapes));
+                    return Ok((text, true));
                 }
-                Some(b'\\') => {
-                    has_escapes = true;
-                    self.escape()?;
-                }
+                Some(b'\\') => self.escape()?,
                 _ => return Err(self.fault("a control character stands bare in a string")),
             }
+            self.plain();
         }
     }
 
     /// Goes over what stands for itself in a string.
-    #[inline]
+    #[inline(always)]
     fn plain(&mut self) {
         let (quote, backslash, control) = (u8x16::splat(b'"'), u8x16::splat(b'\\'), u8x16::splat(0x1f));
-        while let Some(block) = self.bytes.get(self.at..self.at + STEP).and_then(|b| <[u8; STEP]>::try_from(b).ok()) {
+        let mut at = self.at;
+        while let Some(block) = self.bytes.get(at..at + STEP).and_then(|b| <[u8; STEP]>::try_from(b).ok()) {
             let block = u8x16::new(block);
             let stops = block.cmp_eq(quote) | block.cmp_eq(backslash) | block.min(control).cmp_eq(block);
             let stops = stops.move_mask();
             if stops != 0 {
-                self.at += stops.trailing_zeros() as usize;
+                self.at = at + stops.trailing_zeros() as usize;
                 return;
             }
-            self.at += STEP;
+            at += STEP;
         }
-        while self.peek().is_some_and(|byte| byte != b'"' && byte != b'\\' && byte > 0x1f) {
-            self.at += 1;
+        while self.bytes.get(at).is_some_and(|byte| *byte != b'"' && *byte != b'\\' && *byte > 0x1f) {
+            at += 1;
         }
+        self.at = at;
     }
 
     fn escape(&mut self) -> Result<(), Fault> {
@@ -213,6 +224,16 @@ impl<'a> Scan<'a> {
     #[inline]
     fn digits(&mut self) -> Result<(), Fault> {
         let begin = self.at;
+        // Eight at a time, so that the length of a number costs no wrong guess.
+        while let Some(block) = self.bytes.get(self.at..self.at + 8).and_then(|b| <[u8; 8]>::try_from(b).ok()) {
+            // A digit becomes 0 to 9. Then the highest bit of what is none is set by itself or by adding 118.
+            let block = u64::from_le_bytes(block) ^ 0x3030_3030_3030_3030;
+            let others = ((block & 0x7f7f_7f7f_7f7f_7f7f) + 0x7676_7676_7676_7676 | block) & 0x8080_8080_8080_8080;
+            self.at += others.trailing_zeros() as usize / 8;
+            if others != 0 {
+                break;
+            }
+        }
         while let Some(b'0'..=b'9') = self.peek() {
             self.at += 1;
         }
