@@ -158,10 +158,11 @@ impl<'a> Line<'a> {
     /// Takes a line apart. Whatever follows the last of its columns is passed over.
     #[inline]
     fn split(line: &'a [u8], has_referer: bool) -> Result<Line<'a>, Reason> {
-        let quote = memchr(b'"', line).ok_or("no access log: there is no request in quotes")?;
-        let (who, time) = stamped(&line[..quote]).ok_or("no access log: there is no [time] before the request")?;
+        // Apache writes a quote in the name of a user with a backslash before it.
+        let (head, rest) = quoted(line).ok_or("no access log: there is no request in quotes")?;
+        let (who, time) = stamped(head).ok_or("no access log: there is no [time] before the request")?;
         let (virtual_host, host, ident, user) = split_who(who).ok_or("no access log: it begins with no client")?;
-        let (request, rest) = quoted(&line[quote + 1..]).ok_or("no access log: the request is not closed")?;
+        let (request, rest) = quoted(rest).ok_or("no access log: the request is not closed")?;
         let (status, rest) = number(rest).ok_or("no access log: there is no status behind the request")?;
         let (bytes, rest) = number(rest).ok_or("no access log: there is no size behind the status")?;
         let mut line =

@@ -38,8 +38,8 @@ pub fn made(text: Vec<u8>) -> Raw<'static> {
     Raw::Made(Cell::Text(Cow::Owned(text)))
 }
 
-/// Reads the inside of a quoted text whose first quote was read, up to the quote that has no backslash before it; and what
-/// follows.
+/// What stands before the first quote that has no backslash before it, and what behind: the inside of a quoted text whose
+/// first quote was read, and what follows it.
 #[inline]
 pub fn quoted(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut at = 0;

@@ -3,6 +3,7 @@
 mod access;
 mod auto;
 mod parser;
+mod properties;
 mod syslog;
 mod text;
 
