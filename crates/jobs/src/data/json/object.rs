@@ -80,7 +80,7 @@ impl Wanted {
         slots: &mut [Raw<'a>],
         unknown: &mut impl FnMut(&Raw<'a>),
     ) -> Result<(), Fault> {
-        self.object(scan, slots, 0, unknown)
+        Ok(self.object(scan, slots, 0, unknown)?)
     }
 
     fn object<'a>(
@@ -89,9 +89,9 @@ impl Wanted {
         slots: &mut [Raw<'a>],
         depth: usize,
         unknown: &mut impl FnMut(&Raw<'a>),
-    ) -> Result<(), Fault> {
+    ) -> Result<(), Box<Fault>> {
         if !scan.take(b'{') {
-            return Err(scan.fault("expected an object"));
+            return Err(scan.stop("expected an object"));
         }
         scan.space();
         if scan.take(b'}') {
@@ -117,14 +117,14 @@ impl Wanted {
             } else if scan.take(b'}') {
                 return Ok(());
             } else {
-                return Err(scan.fault("expected `,` or `}`"));
+                return Err(scan.stop("expected `,` or `}`"));
             }
         }
     }
 }
 
 impl Member {
-    fn read<'a>(&self, scan: &mut Scan<'a>, slots: &mut [Raw<'a>], depth: usize) -> Result<(), Fault> {
+    fn read<'a>(&self, scan: &mut Scan<'a>, slots: &mut [Raw<'a>], depth: usize) -> Result<(), Box<Fault>> {
         self.within.clear(slots);
         let begin = scan.at();
         let value = if !self.within.members.is_empty() && scan.peek() == Some(b'{') {
