@@ -61,7 +61,12 @@ pub struct JobArgs<T: Args> {
 const LOGS_EXAMPLES: &str = "Examples:
   procession logs -e 'ERROR|WARN' /var/log
   procession logs -e errors=ERROR -e slow='took=[0-9]{4,}ms' --show 5 app.log app.log.1.gz
-  zcat old.gz | procession logs -e ERROR --format json -";
+  zcat old.gz | procession logs -e ERROR --format json -
+
+By fields:
+  procession logs --parse nginx --by status,method --top 10 access.log
+  procession logs --where 'level = \"error\"' --histogram 1m --since 1h app.ndjson
+  procession logs --by host --stats duration_ms --format csv -o slow.csv app.ndjson";
 
 const HASH_EXAMPLES: &str = "Examples:
   procession hash ~/backups > SHA256SUMS

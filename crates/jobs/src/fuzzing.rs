@@ -5,15 +5,17 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::data::Cell;
 use crate::data::csv::{Dialect, RowBorders, Rows, write_text};
 use crate::data::json::{ArrayBorders, Scan, minify};
+use crate::data::{Cell, FieldPath, Raw};
 use crate::decode::Format;
 use crate::expr::Expr;
 use crate::hash::line::{LineParser, LineStyle};
 use crate::hash::list::read_line;
 use crate::logs::matcher::{Matcher, count_lines};
 use crate::logs::pattern;
+use crate::parse::{self, LineFormat, TimeField};
+use crate::time::{Clock, Timestamp, parse_when};
 use crate::walk::{Filter, WalkArgs};
 
 /// More than a decoder keeps back, and little enough for thousands of runs a second.
@@ -189,4 +191,39 @@ pub fn csv(data: &[u8]) {
         assert!(again.iter().map(|field| field.text()).eq(fields.iter().map(|field| field.text())));
     }
     assert_eq!(at, data.len());
+}
+
+/// The format of lines and the fields that are wanted (the first line, between spaces), and lines: a field is the same
+/// whatever else is wanted, and a time is the same when it is shown.
+pub fn lines(data: &[u8]) {
+    let mut lines = data.split(|byte| *byte == b'\n');
+    // Longer regexes take their time to compile, and find nothing new.
+    let Some(Ok(head)) = lines.next().map(|line| std::str::from_utf8(&line[..line.len().min(128)])) else { return };
+    let (format, names) = head.split_once(' ').unwrap_or((head, ""));
+    let Ok(format) = format.parse::<LineFormat>() else { return };
+    assert_eq!(format.to_string().parse().as_ref(), Ok(&format));
+    let fields: Vec<FieldPath> = names.split(' ').filter_map(|name| name.parse().ok()).collect();
+    let Ok(all) = parse::LineParser::new(&format, &fields, None) else { return };
+    let timed = parse::LineParser::new(&format, &[], Some(&TimeField::Default)).ok();
+    let alone: Vec<_> =
+        fields.iter().map(|field| parse::LineParser::new(&format, std::slice::from_ref(field), None)).collect();
+    let clock = Clock::at(Timestamp::from_unix(1_795_000_000, 0).unwrap_or(Timestamp::EPOCH));
+    for line in lines {
+        let mut slots = vec![Raw::Null; all.slots()];
+        let is_read = all.read(line, &mut slots).is_ok();
+        for (parser, value) in alone.iter().zip(&slots) {
+            let mut slot = [Raw::Null];
+            let parser = parser.as_ref().expect("one field of many that are known is known");
+            assert_eq!(parser.read(line, &mut slot).is_ok(), is_read);
+            assert!(!is_read || slot[0] == *value);
+            value.cell();
+        }
+        let Some(timed) = &timed else { continue };
+        let mut slots = vec![Raw::Null; timed.slots()];
+        assert_eq!(timed.read(line, &mut slots).is_ok(), is_read);
+        let time = timed.time(&slots).and_then(|text| Timestamp::parse(&text, clock));
+        for time in [time, Timestamp::parse(line, clock)].into_iter().flatten() {
+            assert_eq!(parse_when(&time.to_string(), clock), Ok(time));
+        }
+    }
 }

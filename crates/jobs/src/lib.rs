@@ -7,6 +7,7 @@ pub mod data;
 mod decode;
 mod drive;
 pub mod expr;
+mod formulas;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -15,11 +16,13 @@ mod job;
 mod joblog;
 pub mod logs;
 mod output;
+pub mod parse;
 mod printable;
 mod records;
 mod regular;
 mod select;
 mod stamp;
+pub mod time;
 pub mod transform;
 mod walk;
 

@@ -59,7 +59,10 @@ fn logged(lab: &Lab) -> (HashMap<String, u64>, u64) {
 
 #[test]
 fn after_kills_at_any_point_the_output_is_that_of_an_undisturbed_run() {
-    for (job, flags) in [("hash", &["-j", "2"][..]), ("logs", &["-j", "2", "-e", "ERROR", "--show", "3"])] {
+    let fields = ["-j", "2", "--parse", "regex:^(?<level>[A-Z]+) (?<n>[0-9]+)", "--by", "level,n", "--stats", "n"];
+    for (job, flags) in
+        [("hash", &["-j", "2"][..]), ("logs", &["-j", "2", "-e", "ERROR", "--show", "3"]), ("logs", &fields)]
+    {
         let undisturbed = {
             let lab = Lab::new();
             small_files(&lab);

@@ -2,6 +2,7 @@
 
 mod common;
 mod crashes;
+mod fields;
 mod flags;
 mod hash;
 mod journal;

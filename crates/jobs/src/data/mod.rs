@@ -1,6 +1,7 @@
 //! Rows of data: what a value is, how a field is named, how the formats are read and written.
 
 mod cell;
+mod columns;
 pub(crate) mod csv;
 mod cut;
 mod format;
@@ -13,5 +14,6 @@ pub use format::{Compression, Format};
 pub(crate) use path::read_quoted;
 pub use path::{FieldPath, PathError};
 
+pub(crate) use columns::read_columns;
 pub(crate) use cut::{Chunks, Cut, MAX_ROW_BYTES, Source};
 pub(crate) use raw::Raw;

@@ -46,6 +46,15 @@ impl CompareOp {
     }
 }
 
+/// Compares the texts of two numbers, exactly. What is no number is compared as bytes.
+pub fn compare_numbers(left: &[u8], right: &[u8]) -> Ordering {
+    let digits = |text| std::str::from_utf8(text).ok().and_then(Digits::parse);
+    match (digits(left), digits(right)) {
+        (Some(left), Some(right)) => left.compare(&right),
+        _ => left.cmp(right),
+    }
+}
+
 /// Compares two values.
 pub fn compare(left: &Value<'_>, right: &Value<'_>) -> Comparison {
     use Value::Cell as Of;

@@ -42,6 +42,7 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use compare::compare_numbers;
 pub use error::{EvalError, ParseError};
 
 use crate::data::{Cell, FieldPath};

@@ -4,29 +4,41 @@
 //! PATH... -> plan: whole files, byte ranges of huge ones, blocks of a stream -> run: counts of one part
 //!         -> fold: counts per file -> report
 //! ```
+//!
+//! With a query on fields each line is read first (`sift`): what meets its conditions goes on to the patterns, into groups
+//! and into the histogram; `gather` adds up the parts.
 
 mod args;
 mod blocks;
+mod gather;
+mod groups;
+mod histogram;
 mod literals;
 pub(crate) mod matcher;
 pub(crate) mod pattern;
 mod plan;
+mod query;
 mod report;
 mod run;
 mod scan;
+mod sift;
+mod stats;
 mod stream;
 mod totals;
 
 #[cfg(test)]
 mod tests;
 
+use crate::time::Clock;
 use crate::walk::Filter;
 use crate::{Item, Job, Plan, PlanError, Report, TaskError};
 
 pub use args::LogsArgs;
 pub use run::{LogsContext, LogsDone, LogsTask};
 
-use report::LogsReport;
+use gather::{Found, Gather, MAX_GROUPS};
+use query::Query;
+use report::{Fields, LogsReport};
 use stream::Spool;
 use totals::Totals;
 
@@ -38,6 +50,9 @@ pub struct LogsJob {
     context: LogsContext,
     workers: usize,
     totals: Totals,
+    /// What tasks find in fields, until it is added up.
+    gather: Option<Gather>,
+    found: Option<Found>,
     /// Where compressed streams are put for the workers; kept until the job ends.
     spool: Option<Spool>,
 }
@@ -46,9 +61,23 @@ impl LogsJob {
     /// A job that cuts huge files into parts for `workers` workers, and counts all lines unless `--count-only`.
     ///
     /// # Errors
-    /// When a pattern or a glob is malformed, or two patterns have the same name.
+    /// When a pattern or a glob is malformed, two patterns have the same name, or what is asked of fields makes no sense.
     pub fn new(args: LogsArgs, workers: usize) -> Result<LogsJob, PlanError> {
-        let context = LogsContext::new(pattern::parse_all(&args.matches)?, !args.count_only, args.show.unwrap_or(0));
+        LogsJob::at(args, workers, Clock::system())
+    }
+
+    /// The same at another time.
+    fn at(mut args: LogsArgs, workers: usize, clock: Clock) -> Result<LogsJob, PlanError> {
+        let query = Query::new(&args, clock)?;
+        if let Some(query) = &query {
+            // What a journal is for: "an hour ago" would be another time when the job is taken up again.
+            args.since = query.since.map(|time| time.to_string());
+            args.until = query.until.map(|time| time.to_string());
+        }
+        let top = args.top.unwrap_or(MAX_GROUPS);
+        let gather = query.as_ref().map(|query| Gather::new(query, top, groups::MEMORY_BYTES));
+        let patterns = pattern::parse_all(&args.matches)?;
+        let context = LogsContext::new(patterns, !args.count_only, args.show.unwrap_or(0), query);
         context.check()?;
         Ok(LogsJob {
             filter: Filter::new(&args.walk)?,
@@ -56,6 +85,8 @@ impl LogsJob {
             totals: Totals::new(context.patterns.len(), args.show.unwrap_or(0)),
             context,
             args,
+            gather,
+            found: None,
             spool: None,
         })
     }
@@ -70,7 +101,7 @@ impl LogsJob {
 
 impl Job for LogsJob {
     const NAME: &'static str = "logs";
-    const RESULTS_VERSION: u32 = 1;
+    const RESULTS_VERSION: u32 = 2;
     type Args = LogsArgs;
     type Context = LogsContext;
     type Task = LogsTask;
@@ -94,7 +125,16 @@ impl Job for LogsJob {
         run::run(context, task)
     }
 
-    fn fold(&mut self, item: &Item, done: LogsDone) -> Result<(), TaskError> {
+    fn fold(&mut self, item: &Item, mut done: LogsDone) -> Result<(), TaskError> {
+        if let Some(gather) = &mut self.gather {
+            let Some(tally) = &mut done.tally else {
+                return Err(TaskError::new(format_args!(
+                    "failed to add up `{}`: it has no fields",
+                    item.path.display()
+                )));
+            };
+            gather.add(item, tally)?;
+        }
         self.totals.add(item, done);
         Ok(())
     }
@@ -103,8 +143,18 @@ impl Job for LogsJob {
         self.totals.drop_file(item);
     }
 
+    fn finish(&mut self, _is_whole: bool) -> Result<(), TaskError> {
+        let Some(gather) = self.gather.take() else { return Ok(()) };
+        let (found, result) = gather.finish();
+        self.found = Some(found);
+        result
+    }
+
     fn report(self) -> Box<dyn Report> {
         let shows_samples = self.args.show.is_some();
-        Box::new(LogsReport::new(self.context.patterns, self.context.count_lines, shows_samples, self.totals))
+        let LogsContext { patterns, count_lines, query, .. } = self.context;
+        let has_top = self.args.top.is_some();
+        let fields = query.zip(self.found).map(|(query, found)| Fields { query, found, has_top });
+        Box::new(LogsReport::new(patterns, count_lines, shows_samples, self.totals, fields))
     }
 }

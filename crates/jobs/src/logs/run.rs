@@ -12,7 +12,9 @@ use serde_bytes::ByteBuf;
 use super::blocks::{Lines, READ_BYTES};
 use super::matcher::{Cache, Matcher};
 use super::pattern::Pattern;
+use super::query::Query;
 use super::scan::{Counts, Scan};
+use super::sift::{Sift, Tally};
 use crate::buffer::Buffer;
 use crate::decode::Format;
 use crate::regular::Regular;
@@ -30,6 +32,8 @@ pub struct LogsContext {
     pub(super) count_lines: bool,
     /// How many samples per pattern a task returns.
     show: usize,
+    /// What is asked of the fields of lines, if anything.
+    pub(super) query: Option<Query>,
     /// The patterns, compiled by the first task.
     #[serde(skip)]
     matchers: OnceLock<Result<Vec<Matcher>, String>>,
@@ -50,6 +54,8 @@ pub struct LogsTask {
 pub struct LogsDone {
     pub(super) part: Part,
     pub(super) counts: Counts,
+    /// What was found in fields, if they were read.
+    pub(super) tally: Option<Tally>,
 }
 
 /// Which part of its input a task is. Only when all parts up to the last one are done is the input counted.
@@ -96,6 +102,17 @@ pub enum Source {
     },
 }
 
+impl Source {
+    /// What the user calls it.
+    fn name(&self) -> &Path {
+        match self {
+            Source::File { path, name, .. } => path_of(name.as_ref().unwrap_or(path)),
+            Source::Range { path, .. } => path_of(path),
+            Source::Block { .. } => Path::new("-"),
+        }
+    }
+}
+
 /// Memory of one task at a time.
 #[derive(Debug)]
 struct Scratch {
@@ -105,8 +122,8 @@ struct Scratch {
 
 impl LogsContext {
     /// The context of all tasks of one command.
-    pub(super) fn new(patterns: Vec<Pattern>, count_lines: bool, show: usize) -> LogsContext {
-        LogsContext { patterns, count_lines, show, matchers: OnceLock::new(), scratch: Mutex::default() }
+    pub(super) fn new(patterns: Vec<Pattern>, count_lines: bool, show: usize, query: Option<Query>) -> LogsContext {
+        LogsContext { patterns, count_lines, show, query, matchers: OnceLock::new(), scratch: Mutex::default() }
     }
 
     /// Compiles the patterns.
@@ -130,13 +147,14 @@ impl LogsContext {
 /// Counts the lines of `task`.
 pub fn run(context: &LogsContext, task: LogsTask) -> Result<LogsDone, TaskError> {
     let matchers = context.matchers().map_err(TaskError::new)?;
+    let sift = context.query.as_ref().map(Sift::new).transpose().map_err(TaskError::new)?;
     let kept = context.scratch.lock().unwrap_or_else(PoisonError::into_inner).pop();
     let mut scratch = kept.unwrap_or_else(|| Scratch {
         buffer: Buffer::new(READ_BYTES),
         caches: matchers.iter().map(Matcher::create_cache).collect(),
     });
     let Scratch { buffer, caches } = &mut scratch;
-    let mut scan = Scan::new(matchers, caches, context.count_lines, context.show);
+    let mut scan = Scan::new(matchers, caches, sift, context.count_lines, context.show);
     let result = match &task.source {
         Source::File { path, name, bytes } => {
             whole_file(path_of(path), path_of(name.as_ref().unwrap_or(path)), *bytes, buffer, &mut scan)
@@ -149,12 +167,14 @@ pub fn run(context: &LogsContext, task: LogsTask) -> Result<LogsDone, TaskError>
             Ok(())
         }
     };
-    let counts = scan.finish();
+    let counted = scan.finish();
     if scratch.buffer.capacity() > KEPT_BUFFER_BYTES {
         scratch.buffer = Buffer::new(READ_BYTES);
     }
     context.scratch.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
-    result.map(|()| LogsDone { part: task.part, counts })
+    result?;
+    let (counts, tally) = counted.map_err(|cause| TaskError::io("group the lines of", task.source.name(), &cause))?;
+    Ok(LogsDone { part: task.part, counts, tally })
 }
 
 /// Counts a whole file, through its compression if it has one. Reads to its end even if it has grown since the plan, or

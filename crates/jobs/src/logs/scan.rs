@@ -1,8 +1,11 @@
 //! What is counted in a number of whole lines.
 
+use std::io;
+
 use serde::{Deserialize, Serialize};
 
 use super::matcher::{Cache, Matcher, count_lines};
+use super::sift::{Sift, Tally};
 
 /// How much of a sample line is kept.
 const SAMPLE_CHARS: usize = 500;
@@ -32,9 +35,17 @@ pub struct Counts {
 /// Adds up the counts of one block after the other.
 #[derive(Debug)]
 pub struct Scan<'a> {
+    counts_lines: bool,
+    /// Chooses the lines in which patterns are searched; none for all of them.
+    sift: Option<Sift<'a>>,
+    search: Search<'a>,
+}
+
+/// The patterns' counts.
+#[derive(Debug)]
+struct Search<'a> {
     matchers: &'a [Matcher],
     caches: &'a mut [Cache],
-    counts_lines: bool,
     /// How many more samples each pattern wants.
     wanted: Vec<usize>,
     counts: Counts,
@@ -42,16 +53,45 @@ pub struct Scan<'a> {
 
 impl<'a> Scan<'a> {
     /// A scan that has seen nothing; `caches` are those of `matchers`, and `show` is the number of samples per pattern.
-    pub fn new(matchers: &'a [Matcher], caches: &'a mut [Cache], counts_lines: bool, show: usize) -> Scan<'a> {
+    pub fn new(
+        matchers: &'a [Matcher],
+        caches: &'a mut [Cache],
+        sift: Option<Sift<'a>>,
+        counts_lines: bool,
+        show: usize,
+    ) -> Scan<'a> {
         let counts = Counts { matches: vec![0; matchers.len()], ..Counts::default() };
-        Scan { matchers, caches, counts_lines, wanted: vec![show; matchers.len()], counts }
+        Scan { counts_lines, sift, search: Search { matchers, caches, wanted: vec![show; matchers.len()], counts } }
     }
 
     /// Counts `text`, which is whole lines and begins at `offset`.
     pub fn add(&mut self, text: &[u8], offset: u64) {
-        if self.counts_lines {
-            self.counts.lines += count_lines(text);
+        match &mut self.sift {
+            None => {
+                if self.counts_lines {
+                    self.search.counts.lines += count_lines(text);
+                }
+                self.search.add(text, offset);
+            }
+            Some(sift) => sift.add(text, offset, |text, offset| self.search.add(text, offset)),
         }
+    }
+
+    /// What was counted, and what was found in fields if they are read.
+    ///
+    /// # Errors
+    /// When a task may not return so much.
+    pub fn finish(self) -> io::Result<(Counts, Option<Tally>)> {
+        let (mut counts, tally) = (self.search.counts, self.sift.map(Sift::finish).transpose()?);
+        if let Some(tally) = tally.as_ref().filter(|_| self.counts_lines) {
+            counts.lines = tally.lines;
+        }
+        Ok((counts, tally))
+    }
+}
+
+impl Search<'_> {
+    fn add(&mut self, text: &[u8], offset: u64) {
         // One pattern after the other: the block stays in the cache, and each search keeps its own best strategy.
         for (pattern, (matcher, cache)) in self.matchers.iter().zip(self.caches.iter_mut()).enumerate() {
             let wanted = &mut self.wanted[pattern];
@@ -63,15 +103,10 @@ impl<'a> Scan<'a> {
             });
         }
     }
-
-    /// What was counted.
-    pub fn finish(self) -> Counts {
-        self.counts
-    }
 }
 
 /// The first characters of a line.
-fn cut(line: &[u8]) -> String {
+pub fn cut(line: &[u8]) -> String {
     // No character has more than 4 bytes, so this many bytes have enough of them, and one cut apart is not among them.
     let bytes = &line[..line.len().min(SAMPLE_CHARS * 4)];
     String::from_utf8_lossy(bytes).chars().take(SAMPLE_CHARS).collect()
@@ -92,10 +127,10 @@ mod tests {
     fn blocks_add_up_and_samples_end_when_there_are_enough() {
         let matchers = [Matcher::new("a").unwrap(), Matcher::new("").unwrap()];
         let mut caches: Vec<Cache> = matchers.iter().map(Matcher::create_cache).collect();
-        let mut scan = Scan::new(&matchers, &mut caches, true, 3);
+        let mut scan = Scan::new(&matchers, &mut caches, None, true, 3);
         scan.add(b"a\nb\na\n", 0);
         scan.add(b"a\na\n\nb", 6);
-        let counts = scan.finish();
+        let (counts, _) = scan.finish().unwrap();
         assert_eq!((counts.lines, counts.matches.as_slice()), (7, [4, 7].as_slice()));
         let offsets = |pattern| -> Vec<u64> {
             counts.samples.iter().filter(|sample| sample.pattern == pattern).map(|sample| sample.offset).collect()

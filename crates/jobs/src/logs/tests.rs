@@ -1,5 +1,7 @@
 //! The whole job without worker processes: plan, run, fold, report; compared with grep and with the slow way.
 
+mod fields;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
@@ -17,7 +19,7 @@ use crate::Planned;
 use crate::decode::Format;
 use crate::decode::tests::{ALL, encode};
 
-#[derive(clap::Parser)]
+#[derive(Debug, clap::Parser)]
 struct Cli {
     #[command(flatten)]
     logs: LogsArgs,
@@ -63,6 +65,7 @@ fn drive(mut job: LogsJob) -> (Box<dyn Report>, Vec<String>) {
         }
     }
     failures.reverse();
+    failures.extend(job.finish(failures.is_empty()).err().map(|error| error.to_string()));
     (Box::new(job).report(), failures)
 }
 
@@ -146,7 +149,7 @@ proptest! {
 /// Counts the ranges between `cuts` one by one.
 fn scan_all(matcher: &matcher::Matcher, bytes: &[u8], cuts: &[u64], buffer: usize) -> scan::Counts {
     let mut caches = [matcher.create_cache()];
-    let mut scan = scan::Scan::new(std::slice::from_ref(matcher), &mut caches, true, 5);
+    let mut scan = scan::Scan::new(std::slice::from_ref(matcher), &mut caches, None, true, 5);
     let ends = cuts.iter().copied().map(Some).chain([None]);
     let starts = [0].into_iter().chain(cuts.iter().copied());
     for (start, end) in starts.zip(ends) {
@@ -156,7 +159,7 @@ fn scan_all(matcher: &matcher::Matcher, bytes: &[u8], cuts: &[u64], buffer: usiz
             .read(&mut &bytes[from..], &mut crate::buffer::Buffer::new(buffer), |block, offset| scan.add(block, offset))
             .unwrap();
     }
-    scan.finish()
+    scan.finish().unwrap().0
 }
 
 /// A log of about `bytes`, each line of another length.

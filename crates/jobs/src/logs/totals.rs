@@ -28,6 +28,8 @@ type Samples = BTreeMap<(usize, u64), (Arc<Path>, String)>;
 struct Row {
     path: Arc<Path>,
     lines: u64,
+    selected: u64,
+    unparsed: u64,
     parts_done: u32,
     /// How many there are; none until the last one is done.
     parts: Option<u32>,
@@ -41,6 +43,10 @@ pub struct FileCounts<'a> {
     pub path: &'a Path,
     /// All its lines, if they were asked for.
     pub lines: u64,
+    /// The lines that meet the conditions on their fields, if lines were read into any.
+    pub selected: u64,
+    /// The lines that could not be read into fields.
+    pub unparsed: u64,
     /// The lines that match each pattern.
     pub matches: &'a [u64],
 }
@@ -53,9 +59,13 @@ impl Totals {
 
     /// Adds the counts of one part.
     pub fn add(&mut self, item: &Item, done: LogsDone) {
-        let LogsDone { part: Part { number, is_last }, counts: Counts { lines, matches, samples } } = done;
+        let LogsDone { part: Part { number, is_last }, counts: Counts { lines, matches, samples }, tally } = done;
         let row = self.row(item);
         row.lines = row.lines.saturating_add(lines);
+        if let Some(tally) = tally {
+            row.selected = row.selected.saturating_add(tally.selected);
+            row.unparsed = row.unparsed.saturating_add(tally.unparsed);
+        }
         row.parts_done = row.parts_done.saturating_add(1);
         if is_last {
             row.parts = Some(number.saturating_add(1));
@@ -84,8 +94,19 @@ impl Totals {
         self.rows.iter().enumerate().filter_map(|(input, row)| {
             let row = row.as_ref().filter(|row| !row.is_failed && row.parts == Some(row.parts_done))?;
             let first = input * self.patterns;
-            Some(FileCounts { path: &row.path, lines: row.lines, matches: &self.matches[first..first + self.patterns] })
+            Some(FileCounts {
+                path: &row.path,
+                lines: row.lines,
+                selected: row.selected,
+                unparsed: row.unparsed,
+                matches: &self.matches[first..first + self.patterns],
+            })
         })
+    }
+
+    /// How many files have parts that are done and one that failed.
+    pub fn partial_files(&self) -> usize {
+        self.rows.iter().flatten().filter(|row| row.is_failed && row.parts_done > 0).count()
     }
 
     /// The samples of one pattern in the order of the inputs: file, offset, line.
@@ -102,6 +123,8 @@ impl Totals {
         self.rows[item.input].get_or_insert_with(|| Row {
             path: item.path.clone(),
             lines: 0,
+            selected: 0,
+            unparsed: 0,
             parts_done: 0,
             parts: None,
             is_failed: false,
@@ -121,7 +144,11 @@ mod tests {
     fn done(number: u32, is_last: bool, lines: u64, offsets: &[u64]) -> LogsDone {
         let sample = |offset: &u64| Sample { pattern: 0, offset: *offset, line: format!("at {offset}") };
         let samples = offsets.iter().map(sample).collect();
-        LogsDone { part: Part { number, is_last }, counts: Counts { lines, matches: vec![lines], samples } }
+        LogsDone {
+            part: Part { number, is_last },
+            counts: Counts { lines, matches: vec![lines], samples },
+            tally: None,
+        }
     }
 
     fn files(totals: &Totals) -> Vec<(String, u64)> {

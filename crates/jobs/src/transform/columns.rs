@@ -2,13 +2,13 @@
 
 use crate::PlanError;
 use crate::data::json::Wanted;
-use crate::data::{FieldPath, Format};
+use crate::data::{FieldPath, Format, read_columns};
 use crate::expr::Expr;
 
 use super::args::{OnBadRow, TransformArgs};
-use super::formulas::Formulas;
 use super::layout::{Column, Form, Input, Kind, Layout, Rows, Type};
 use super::sample::Sample;
+use crate::formulas::Formulas;
 
 /// What the arguments say of columns.
 #[derive(Debug)]
@@ -29,7 +29,8 @@ impl Asked {
     /// # Errors
     /// What is wrong with them, and the flag.
     pub fn new(args: &TransformArgs) -> Result<Asked, PlanError> {
-        let select = args.select.as_deref().map(parse_select).transpose()?;
+        let select = args.select.as_deref().map(read_columns).transpose();
+        let select = select.map_err(|error| PlanError::new(format_args!("{error} (--select)")))?;
         let mut used: Vec<FieldPath> = Vec::new();
         let mut check = |flag: &str, text: &str| {
             let expr = Expr::parse(text).map_err(|error| error.of_flag(flag))?;
@@ -193,36 +194,6 @@ fn note_types(columns: &mut [Column], form: Form, sample: &Sample, input: Option
 fn one_name(name: &str) -> Result<FieldPath, PlanError> {
     let quoted = format!("`{}`", name.replace('`', "``"));
     quoted.parse().map_err(|error| PlanError::new(format_args!("the column `{name}` cannot be read: {error}")))
-}
-
-fn parse_select(text: &str) -> Result<Vec<(String, FieldPath)>, PlanError> {
-    let mut columns: Vec<(String, FieldPath)> = Vec::new();
-    let mut rest = text;
-    loop {
-        let at = text.len() - rest.len();
-        let wrong = |error: &dyn std::fmt::Display| {
-            PlanError::new(format_args!(
-                "cannot read the columns `{text}` from byte {at} on: {error} (--select)",
-                at = at + 1
-            ))
-        };
-        let (first, behind) = FieldPath::read(rest.trim_start()).map_err(|error| wrong(&error))?;
-        let (path, behind) = match behind.trim_start().strip_prefix('=') {
-            Some(field) => FieldPath::read(field.trim_start()).map_err(|error| wrong(&error))?,
-            None => (first.clone(), behind),
-        };
-        let name = first.parts().join(".");
-        if columns.iter().any(|(known, _)| *known == name) {
-            return Err(wrong(&format_args!("the column `{name}` comes twice; NAME=FIELD gives it another name")));
-        }
-        columns.push((name, path));
-        rest = behind.trim_start();
-        match rest.strip_prefix(',') {
-            Some(behind) => rest = behind,
-            None if rest.is_empty() => return Ok(columns),
-            None => return Err(wrong(&"expected a comma; odd names stand in backquotes")),
-        }
-    }
 }
 
 fn parse_type(text: &str) -> Result<(String, Type), PlanError> {

@@ -8,7 +8,7 @@ use crate::data::csv::Dialect;
 use crate::data::json::Wanted;
 use crate::data::{Compression, Format};
 
-use super::formulas::Formulas;
+use crate::formulas::Formulas;
 
 /// What every task needs to know.
 #[derive(Debug, Default, Serialize, Deserialize)]

@@ -10,7 +10,6 @@
 mod args;
 mod aside;
 mod columns;
-mod formulas;
 mod inputs;
 mod layout;
 mod plan;

@@ -50,19 +50,12 @@ impl Wanted {
 
     /// The place of a name; objects tend to have theirs in the order of the last one.
     #[inline]
-    fn find(&self, name: &Raw<'_>, guess: usize) -> Option<usize> {
-        let has_name = |name: &[u8], at: usize| self.members.get(at).is_some_and(|m| m.name.as_bytes() == name);
-        let find = |name: &[u8]| {
-            if has_name(name, guess) {
-                return Some(guess);
-            }
-            (0..self.members.len()).find(|at| has_name(name, *at))
-        };
-        match name {
-            Raw::Text(name) => find(name),
-            Raw::Escaped(name) => find(&unescape(name)),
-            _ => None,
+    fn find(&self, name: &[u8], guess: usize) -> Option<usize> {
+        let has_name = |at: usize| self.members.get(at).is_some_and(|m| m.name.as_bytes() == name);
+        if has_name(guess) {
+            return Some(guess);
         }
+        (0..self.members.len()).find(|at| has_name(*at))
     }
 
     /// Empties the slots of all that is wanted in here.
@@ -87,7 +80,7 @@ impl Wanted {
         slots: &mut [Raw<'a>],
         unknown: &mut impl FnMut(&Raw<'a>),
     ) -> Result<(), Fault> {
-        self.object(scan, slots, 0, unknown)
+        Ok(self.object(scan, slots, 0, unknown)?)
     }
 
     fn object<'a>(
@@ -96,9 +89,9 @@ impl Wanted {
         slots: &mut [Raw<'a>],
         depth: usize,
         unknown: &mut impl FnMut(&Raw<'a>),
-    ) -> Result<(), Fault> {
+    ) -> Result<(), Box<Fault>> {
         if !scan.take(b'{') {
-            return Err(scan.fault("expected an object"));
+            return Err(scan.stop("expected an object"));
         }
         scan.space();
         if scan.take(b'}') {
@@ -106,11 +99,12 @@ impl Wanted {
         }
         let mut guess = 0;
         loop {
-            let name = scan.name()?;
-            match self.find(&name, guess) {
+            let (name, has_escapes) = scan.name()?;
+            let found = if has_escapes { self.find(&unescape(name), guess) } else { self.find(name, guess) };
+            match found {
                 None => {
-                    unknown(&name);
-                    scan.value(depth + 1)?;
+                    unknown(&if has_escapes { Raw::Escaped(name) } else { Raw::Text(name) });
+                    scan.skip(depth + 1)?;
                 }
                 Some(at) => {
                     guess = at + 1;
@@ -123,14 +117,14 @@ impl Wanted {
             } else if scan.take(b'}') {
                 return Ok(());
             } else {
-                return Err(scan.fault("expected `,` or `}`"));
+                return Err(scan.stop("expected `,` or `}`"));
             }
         }
     }
 }
 
 impl Member {
-    fn read<'a>(&self, scan: &mut Scan<'a>, slots: &mut [Raw<'a>], depth: usize) -> Result<(), Fault> {
+    fn read<'a>(&self, scan: &mut Scan<'a>, slots: &mut [Raw<'a>], depth: usize) -> Result<(), Box<Fault>> {
         self.within.clear(slots);
         let begin = scan.at();
         let value = if !self.within.members.is_empty() && scan.peek() == Some(b'{') {

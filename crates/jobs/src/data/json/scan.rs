@@ -28,6 +28,13 @@ pub struct Scan<'a> {
     at: usize,
 }
 
+/// Scanning returns boxes: what is returned for every value should be small.
+impl From<Box<Fault>> for Fault {
+    fn from(fault: Box<Fault>) -> Fault {
+        *fault
+    }
+}
+
 impl<'a> Scan<'a> {
     /// At the begin of `bytes`.
     pub fn new(bytes: &'a [u8]) -> Scan<'a> {
@@ -60,6 +67,12 @@ impl<'a> Scan<'a> {
         Fault { at: self.at, reason: Cow::Borrowed(reason) }
     }
 
+    /// The same, as scanning returns it.
+    #[cold]
+    pub(super) fn stop(&self, reason: &'static str) -> Box<Fault> {
+        Box::new(self.fault(reason))
+    }
+
     /// Goes over white space.
     #[inline]
     pub fn space(&mut self) {
@@ -81,7 +94,7 @@ impl<'a> Scan<'a> {
     /// # Errors
     /// When it is none.
     #[inline]
-    pub fn value(&mut self, depth: usize) -> Result<Raw<'a>, Fault> {
+    pub fn value(&mut self, depth: usize) -> Result<Raw<'a>, Box<Fault>> {
         match self.peek() {
             Some(b'"') => self.string(),
             Some(b'-' | b'0'..=b'9') => self.number().map(Raw::Number),
@@ -93,17 +106,31 @@ impl<'a> Scan<'a> {
             Some(b't') => self.word(b"true", Raw::Bool(true)),
             Some(b'f') => self.word(b"false", Raw::Bool(false)),
             Some(b'n') => self.word(b"null", Raw::Null),
-            _ => Err(self.fault("expected a value")),
+            _ => Err(self.stop("expected a value")),
         }
     }
 
-    fn word(&mut self, word: &[u8], value: Raw<'a>) -> Result<Raw<'a>, Fault> {
+    /// Goes over a value that nobody wants, as [`Scan::value`].
+    ///
+    /// # Errors
+    /// When it is none.
+    #[inline]
+    pub fn skip(&mut self, depth: usize) -> Result<(), Box<Fault>> {
+        match self.peek() {
+            Some(b'"') => self.inside().map(drop),
+            Some(b'-' | b'0'..=b'9') => self.number().map(drop),
+            Some(b'{' | b'[') => self.nested(depth),
+            _ => self.value(depth).map(drop),
+        }
+    }
+
+    fn word(&mut self, word: &[u8], value: Raw<'a>) -> Result<Raw<'a>, Box<Fault>> {
         match self.bytes[self.at..].starts_with(word) {
             true => {
                 self.at += word.len();
                 Ok(value)
             }
-            false => Err(Fault { at: self.at, reason: "expected a value".into() }),
+            false => Err(Box::new(Fault { at: self.at, reason: "expected a value".into() })),
         }
     }
 
@@ -112,49 +139,62 @@ impl<'a> Scan<'a> {
     /// # Errors
     /// When it is none.
     #[inline]
-    pub fn string(&mut self) -> Result<Raw<'a>, Fault> {
+    pub fn string(&mut self) -> Result<Raw<'a>, Box<Fault>> {
+        self.inside().map(|(text, has_escapes)| if has_escapes { Raw::Escaped(text) } else { Raw::Text(text) })
+    }
+
+    /// Goes over a string: what stands between the quotes, and whether there are escapes in it.
+    #[inline(always)]
+    fn inside(&mut self) -> Result<(&'a [u8], bool), Box<Fault>> {
         if !self.take(b'"') {
-            return Err(self.fault("expected a string"));
+            return Err(self.stop("expected a string"));
         }
         let begin = self.at;
-        let mut has_escapes = false;
+        self.plain();
+        let has_escapes = self.peek() != Some(b'"');
+        if has_escapes {
+            self.escaped()?;
+        }
+        let text = self.since(begin);
+        self.at += 1;
+        Ok((text, has_escapes))
+    }
+
+    /// Goes on to the end of a string with escapes, or one that does not end.
+    #[inline(never)]
+    fn escaped(&mut self) -> Result<(), Box<Fault>> {
         loop {
-            self.plain();
             match self.peek() {
-                Some(b'"') => {
-                    let text = self.since(begin);
-                    self.at += 1;
-                    return Ok(if has_escapes { Raw::Escaped(text) } else { Raw::Text(text) });
-                }
-                Some(b'\\') => {
-                    has_escapes = true;
-                    self.escape()?;
-                }
-                _ => return Err(self.fault("a control character stands bare in a string")),
+                Some(b'"') => return Ok(()),
+                Some(b'\\') => self.escape()?,
+                _ => return Err(self.stop("a control character stands bare in a string")),
             }
+            self.plain();
         }
     }
 
     /// Goes over what stands for itself in a string.
-    #[inline]
+    #[inline(always)]
     fn plain(&mut self) {
         let (quote, backslash, control) = (u8x16::splat(b'"'), u8x16::splat(b'\\'), u8x16::splat(0x1f));
-        while let Some(block) = self.bytes.get(self.at..self.at + STEP).and_then(|b| <[u8; STEP]>::try_from(b).ok()) {
+        let mut at = self.at;
+        while let Some(block) = self.bytes.get(at..at + STEP).and_then(|b| <[u8; STEP]>::try_from(b).ok()) {
             let block = u8x16::new(block);
             let stops = block.cmp_eq(quote) | block.cmp_eq(backslash) | block.min(control).cmp_eq(block);
             let stops = stops.move_mask();
             if stops != 0 {
-                self.at += stops.trailing_zeros() as usize;
+                self.at = at + stops.trailing_zeros() as usize;
                 return;
             }
-            self.at += STEP;
+            at += STEP;
         }
-        while self.peek().is_some_and(|byte| byte != b'"' && byte != b'\\' && byte > 0x1f) {
-            self.at += 1;
+        while self.bytes.get(at).is_some_and(|byte| *byte != b'"' && *byte != b'\\' && *byte > 0x1f) {
+            at += 1;
         }
+        self.at = at;
     }
 
-    fn escape(&mut self) -> Result<(), Fault> {
+    fn escape(&mut self) -> Result<(), Box<Fault>> {
         let begin = self.at;
         self.at += 1;
         match self.peek() {
@@ -170,43 +210,57 @@ impl<'a> Scan<'a> {
                     _ => true,
                 };
                 if !is_whole {
-                    return Err(Fault { at: begin, reason: "half of a surrogate pair is no character".into() });
+                    return Err(Box::new(Fault {
+                        at: begin,
+                        reason: "half of a surrogate pair is no character".into(),
+                    }));
                 }
             }
-            _ => return Err(self.fault("unknown escape in a string")),
+            _ => return Err(self.stop("unknown escape in a string")),
         }
         Ok(())
     }
 
     /// Goes over `u` and four digits.
-    fn unit(&mut self) -> Result<u32, Fault> {
+    fn unit(&mut self) -> Result<u32, Box<Fault>> {
         self.at += 1;
         let mut unit = 0;
         for _ in 0..4 {
             let digit = self.peek().and_then(|byte| char::from(byte).to_digit(16));
-            unit = unit * 16 + digit.ok_or_else(|| self.fault("expected four hexadecimal digits"))?;
+            unit = unit * 16 + digit.ok_or_else(|| self.stop("expected four hexadecimal digits"))?;
             self.at += 1;
         }
         Ok(unit)
     }
 
     #[inline]
-    fn digits(&mut self) -> Result<(), Fault> {
+    fn digits(&mut self) -> Result<(), Box<Fault>> {
         let begin = self.at;
+        // Eight at a time, so that the length of a number costs no wrong guess.
+        while let Some(block) = self.bytes.get(self.at..self.at + 8).and_then(|b| <[u8; 8]>::try_from(b).ok()) {
+            // A digit becomes 0 to 9. Then the highest bit of what is none is set by itself or by adding 118.
+            let block = u64::from_le_bytes(block) ^ 0x3030_3030_3030_3030;
+            let raised = (block & 0x7f7f_7f7f_7f7f_7f7f) + 0x7676_7676_7676_7676;
+            let others = (raised | block) & 0x8080_8080_8080_8080;
+            self.at += others.trailing_zeros() as usize / 8;
+            if others != 0 {
+                break;
+            }
+        }
         while let Some(b'0'..=b'9') = self.peek() {
             self.at += 1;
         }
-        if self.at == begin { Err(self.fault("expected a digit")) } else { Ok(()) }
+        if self.at == begin { Err(self.stop("expected a digit")) } else { Ok(()) }
     }
 
     /// Goes over a number.
     #[inline]
-    fn number(&mut self) -> Result<&'a [u8], Fault> {
+    fn number(&mut self) -> Result<&'a [u8], Box<Fault>> {
         let begin = self.at;
         self.take(b'-');
         if self.take(b'0') {
             if let Some(b'0'..=b'9') = self.peek() {
-                return Err(self.fault("a number has no leading zeros"));
+                return Err(self.stop("a number has no leading zeros"));
             }
         } else {
             self.digits()?;
@@ -224,26 +278,27 @@ impl<'a> Scan<'a> {
         Ok(self.since(begin))
     }
 
-    /// Goes over a name and the colon behind it.
+    /// Goes over a name and the colon behind it: what stands between the quotes, and whether there are escapes in it.
     ///
     /// # Errors
     /// When that is not what is there.
-    #[inline]
-    pub fn name(&mut self) -> Result<Raw<'a>, Fault> {
+    // Always inline: names are short, and a slice that is returned goes through memory.
+    #[inline(always)]
+    pub fn name(&mut self) -> Result<(&'a [u8], bool), Box<Fault>> {
         if self.peek() != Some(b'"') {
-            return Err(self.fault("expected a name in quotes"));
+            return Err(self.stop("expected a name in quotes"));
         }
-        let name = self.string()?;
+        let name = self.inside()?;
         self.space();
         if !self.take(b':') {
-            return Err(self.fault("expected `:`"));
+            return Err(self.stop("expected `:`"));
         }
         self.space();
         Ok(name)
     }
 
     /// Goes over an array or an object. Needs no stack, however deep it is.
-    fn nested(&mut self, outer: usize) -> Result<(), Fault> {
+    fn nested(&mut self, outer: usize) -> Result<(), Box<Fault>> {
         let mut open = Open::default();
         loop {
             // At a value.
@@ -251,7 +306,7 @@ impl<'a> Scan<'a> {
                 Some(bracket @ (b'{' | b'[')) => {
                     if outer + open.depth >= MAX_DEPTH {
                         let reason = format!("arrays and objects lie in each other more than {MAX_DEPTH} deep");
-                        return Err(Fault { at: self.at, reason: reason.into() });
+                        return Err(Box::new(Fault { at: self.at, reason: reason.into() }));
                     }
                     self.at += 1;
                     open.push(bracket == b'{');
@@ -259,7 +314,7 @@ impl<'a> Scan<'a> {
                     self.peek() == Some(bracket + 2)
                 }
                 _ => {
-                    self.value(outer + open.depth)?;
+                    self.skip(outer + open.depth)?;
                     self.space();
                     true
                 }
@@ -278,7 +333,7 @@ impl<'a> Scan<'a> {
                         self.space();
                         break;
                     } else {
-                        return Err(self.fault(if open.is_object() {
+                        return Err(self.stop(if open.is_object() {
                             "expected `,` or `}`"
                         } else {
                             "expected `,` or `]`"

@@ -215,3 +215,20 @@ fn wanted_fields_are_found_wherever_they_are() {
         assert_eq!((found.iter().map(String::as_str).collect::<Vec<_>>(), told.as_str()), (expected.to_vec(), unknown));
     }
 }
+
+/// Digits are looked at eight at a time, and what follows them may be any byte.
+#[test]
+fn a_number_ends_at_the_first_byte_that_is_no_digit() {
+    for digits in 1..20 {
+        for other in 0..=255_u8 {
+            if other.is_ascii_digit() || matches!(other, b'.' | b'e' | b'E') {
+                continue;
+            }
+            let mut text = b"1234567890123456789"[..digits].to_vec();
+            text.push(other);
+            text.extend(b"5678 5678");
+            let mut scan = Scan::new(&text);
+            assert_eq!(scan.value(0).unwrap(), Raw::Number(&text[..digits]), "{digits} {other}");
+        }
+    }
+}

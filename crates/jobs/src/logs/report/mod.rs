@@ -1,4 +1,8 @@
-//! The result of `logs`: counts per file and in total, and samples.
+//! The result of `logs`: counts per file and in total, and samples; and what was found in fields.
+
+mod aligned;
+mod fields;
+mod values;
 
 use std::cmp::Reverse;
 use std::io::{self, Write};
@@ -7,7 +11,10 @@ use serde_json::{Value, json};
 
 use super::pattern::Pattern;
 use super::totals::{FileCounts, Totals};
+use aligned::{shortened, write_aligned};
+
 use crate::{Report, Table, printable};
+pub use fields::Fields;
 
 /// How many files the table for people has at most.
 const MAX_ROWS: usize = 50;
@@ -25,27 +32,41 @@ pub struct LogsReport {
     files: usize,
     lines: u64,
     matches: Vec<u64>,
+    selected: u64,
+    unparsed: u64,
+    /// What was found in fields, if lines were read into any.
+    fields: Option<Fields>,
 }
 
 impl LogsReport {
     /// The report of what was folded.
-    pub fn new(patterns: Vec<Pattern>, has_lines: bool, has_samples: bool, totals: Totals) -> LogsReport {
+    pub fn new(
+        patterns: Vec<Pattern>,
+        has_lines: bool,
+        has_samples: bool,
+        totals: Totals,
+        fields: Option<Fields>,
+    ) -> LogsReport {
         let mut matches = vec![0_u64; patterns.len()];
-        let (mut files, mut lines) = (0, 0_u64);
+        let (mut files, mut lines, mut selected, mut unparsed) = (0, 0_u64, 0_u64, 0_u64);
         for file in totals.files() {
             files += 1;
             lines = lines.saturating_add(file.lines);
+            selected = selected.saturating_add(file.selected);
+            unparsed = unparsed.saturating_add(file.unparsed);
             for (sum, count) in matches.iter_mut().zip(file.matches) {
                 *sum = sum.saturating_add(*count);
             }
         }
-        LogsReport { patterns, has_lines, has_samples, totals, files, lines, matches }
+        LogsReport { patterns, has_lines, has_samples, totals, files, lines, matches, selected, unparsed, fields }
     }
 
     /// The cells of a row for people.
-    fn row(&self, name: String, lines: u64, matches: &[u64]) -> Vec<String> {
-        let lines = self.has_lines.then(|| lines.to_string());
-        std::iter::once(name).chain(lines).chain(matches.iter().map(u64::to_string)).collect()
+    fn row(&self, name: String, lines: u64, parsed: [u64; 2], matches: &[u64]) -> Vec<String> {
+        let lines = self.has_lines.then_some(lines);
+        let parsed = self.fields.is_some().then_some(parsed).into_iter().flatten();
+        let counts = lines.into_iter().chain(parsed).chain(matches.iter().copied());
+        std::iter::once(name).chain(counts.map(|count| count.to_string())).collect()
     }
 
     fn lines(&self, lines: u64) -> Option<u64> {
@@ -75,18 +96,22 @@ impl Report for LogsReport {
             files.truncate(MAX_ROWS);
         }
         let lines = self.has_lines.then(|| "lines".to_string());
-        let names = self.patterns.iter().map(|pattern| shortened(&printable(&pattern.name)));
-        let mut rows = vec![std::iter::once("path".to_string()).chain(lines).chain(names).collect()];
-        rows.extend(
-            files
-                .iter()
-                .map(|file| self.row(printable(&file.path.to_string_lossy()).into_owned(), file.lines, file.matches)),
-        );
+        let names = self.patterns.iter().map(|pattern| shortened(&printable(&pattern.name), MAX_HEADER_CHARS));
+        let parsed = self.fields.is_some().then(|| ["selected", "unparsed"].map(str::to_string));
+        let parsed = parsed.into_iter().flatten();
+        let mut rows = vec![std::iter::once("path".to_string()).chain(lines).chain(parsed).chain(names).collect()];
+        rows.extend(files.iter().map(|file| {
+            let name = printable(&file.path.to_string_lossy()).into_owned();
+            self.row(name, file.lines, [file.selected, file.unparsed], file.matches)
+        }));
         let count = if self.files == 1 { "1 file".into() } else { format!("{} files", self.files) };
-        rows.push(self.row(format!("total of {count}"), self.lines, &self.matches));
-        write_aligned(out, &rows)?;
+        rows.push(self.row(format!("total of {count}"), self.lines, [self.selected, self.unparsed], &self.matches));
+        write_aligned(out, 1, &rows)?;
         if self.files > files.len() {
             writeln!(out, "{} more files with fewer matches are not shown", self.files - files.len())?;
+        }
+        if let Some(fields) = &self.fields {
+            fields.text(out)?;
         }
         if self.has_samples { self.write_samples(out) } else { Ok(()) }
     }
@@ -98,7 +123,15 @@ impl Report for LogsReport {
             .zip(&self.matches)
             .map(|(pattern, lines)| json!({"name": pattern.name, "regex": pattern.regex, "lines": lines}))
             .collect();
-        let file = |file: FileCounts| json!({"path": file.path.to_string_lossy(), "lines": self.lines(file.lines), "patterns": file.matches});
+        let file = |file: FileCounts| {
+            let path = file.path.to_string_lossy();
+            let mut row = json!({"path": path, "lines": self.lines(file.lines), "patterns": file.matches});
+            if self.fields.is_some() {
+                row["selected"] = file.selected.into();
+                row["unparsed"] = file.unparsed.into();
+            }
+            row
+        };
         let files: Vec<Value> = self.totals.files().map(file).collect();
         let mut result = json!({"lines": self.lines(self.lines), "patterns": patterns, "files": files});
         if self.has_samples {
@@ -109,10 +142,16 @@ impl Report for LogsReport {
             });
             result["samples"] = samples.collect();
         }
+        if let (Some(fields), Value::Object(members)) = (&self.fields, &mut result) {
+            fields.json(members);
+        }
         result
     }
 
     fn table(&self) -> Table {
+        if let Some(table) = self.fields.as_ref().and_then(Fields::table) {
+            return table;
+        }
         let names = self.patterns.iter().map(|pattern| pattern.name.clone());
         let header = ["path".into(), "lines".into()].into_iter().chain(names).collect();
         let row = |file: FileCounts| {
@@ -122,44 +161,25 @@ impl Report for LogsReport {
         };
         Table { header, rows: self.totals.files().map(row).collect() }
     }
-}
 
-/// Writes rows of equally many cells: the first column to the left, the others to the right.
-fn write_aligned(out: &mut dyn Write, rows: &[Vec<String>]) -> io::Result<()> {
-    let mut widths = Vec::new();
-    for row in rows {
-        widths.resize(widths.len().max(row.len()), 0);
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.chars().count().max(*width);
+    fn warnings(&self) -> Vec<String> {
+        let Some(fields) = &self.fields else { return Vec::new() };
+        let mut warnings = fields.warnings();
+        let partial = self.totals.partial_files();
+        if partial > 0 {
+            let what = "what was found in fields includes the parts that were read of";
+            warnings.push(format!("{what} {partial} files of which another part failed"));
         }
-    }
-    for row in rows {
-        for (number, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            match number {
-                0 if row.len() == 1 => write!(out, "{cell}")?,
-                0 => write!(out, "{cell:<width$}")?,
-                _ => write!(out, "  {cell:>width$}")?,
-            }
-        }
-        writeln!(out)?;
-    }
-    Ok(())
-}
-
-/// The text, or its first characters and an ellipsis.
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(MAX_HEADER_CHARS) {
-        None => text.to_string(),
-        Some(_) => text.chars().take(MAX_HEADER_CHARS - 1).chain(['\u{2026}']).collect(),
+        warnings
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::run::{LogsDone, Part};
-    use super::super::scan::{Counts, Sample};
     use super::*;
     use crate::Item;
+    use crate::logs::run::{LogsDone, Part};
+    use crate::logs::scan::{Counts, Sample};
     use std::path::Path;
 
     fn report(files: usize, has_lines: bool, show: usize) -> LogsReport {
@@ -170,9 +190,9 @@ mod tests {
             let samples = vec![Sample { pattern: 1, offset: 7, line: "a\u{9b}\tb".into() }];
             let samples = if show > 0 { samples } else { Vec::new() };
             let counts = Counts { lines: 100, matches: vec![input as u64, 1], samples };
-            totals.add(&item, LogsDone { part: Part::WHOLE, counts });
+            totals.add(&item, LogsDone { part: Part::WHOLE, counts, tally: None });
         }
-        LogsReport::new(vec![pattern("err", "E+"), pattern("x", "x")], has_lines, show > 0, totals)
+        LogsReport::new(vec![pattern("err", "E+"), pattern("x", "x")], has_lines, show > 0, totals, None)
     }
 
     fn text(report: &LogsReport) -> String {
@@ -226,11 +246,5 @@ mod tests {
         assert_eq!(without.json()["lines"], Value::Null);
         assert_eq!(without.json().get("samples"), None);
         assert_eq!(without.table().rows, [["f0\u{1b}", "", "0", "1"]]);
-    }
-
-    #[test]
-    fn long_names_are_cut() {
-        assert_eq!(shortened(&"x".repeat(40)).chars().count(), 40);
-        assert_eq!(shortened(&"x".repeat(41)).chars().count(), 40);
     }
 }

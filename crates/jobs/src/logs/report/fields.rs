@@ -1,0 +1,225 @@
+//! What was found in fields: how many lines could be read, groups, statistics, the histogram.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::aligned::{cell, write_aligned};
+use super::values::{csv_part, json_part, short, shown_part, summary_cells, summary_json, summary_names, whole};
+use crate::logs::gather::Found;
+use crate::logs::groups::{Row, read_key};
+use crate::logs::histogram::{MAX_SPANS, filled};
+use crate::logs::query::Query;
+use crate::time::Timestamp;
+use crate::{Table, printable};
+
+/// How many groups the table for people has without `--top`.
+const MAX_ROWS: usize = 50;
+/// Characters of the longest bar.
+const BAR_CHARS: u64 = 40;
+
+/// What was found, and what for.
+#[derive(Debug)]
+pub struct Fields {
+    /// What was asked.
+    pub query: Query,
+    /// The answer.
+    pub found: Found,
+    /// Whether `--top` says how many groups there are.
+    pub has_top: bool,
+}
+
+impl Fields {
+    /// The parts of the report for people, each behind an empty line.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        if !self.query.by.is_empty() {
+            writeln!(out)?;
+            self.write_groups(out)?;
+        }
+        if !self.query.stats.is_empty() {
+            writeln!(out)?;
+            let header = std::iter::once("field".to_string()).chain(summary_names().map(str::to_string)).collect();
+            let rows = self.query.stats.iter().zip(&self.found.stats);
+            let rows =
+                rows.map(|(name, summary)| [cell(name)].into_iter().chain(summary_cells(summary, short)).collect());
+            write_aligned(out, 1, &[vec![header], rows.collect()].concat())?;
+        }
+        if let Some(width) = self.query.width {
+            writeln!(out)?;
+            self.write_histogram(out, width)?;
+        }
+        for (n, (path, unparsed)) in self.found.samples.iter().enumerate() {
+            if n == 0 {
+                writeln!(out, "\nfirst lines that could not be read:")?;
+            }
+            let (path, line) = (path.to_string_lossy(), printable(&unparsed.line));
+            writeln!(out, "{}:{}: {}: {line}", printable(&path), unparsed.offset, printable(&unparsed.reason))?;
+        }
+        Ok(())
+    }
+
+    fn write_groups(&self, out: &mut dyn Write) -> io::Result<()> {
+        let by = self.query.by.len();
+        let mut rows = vec![self.group_header(".").iter().map(|name| cell(name)).collect::<Vec<_>>()];
+        let shown = if self.has_top { usize::MAX } else { MAX_ROWS };
+        for row in self.found.rows.iter().take(shown) {
+            let key = read_key(&row.key);
+            let stats = row.stats.iter().flat_map(|summary| summary_cells(summary, short));
+            rows.push(
+                key.iter().map(|part| cell(&shown_part(part))).chain([row.lines.to_string()]).chain(stats).collect(),
+            );
+        }
+        write_aligned(out, by, &rows)?;
+        let (groups, lines) = self.not_in(&self.found.rows[..self.found.rows.len().min(shown)]);
+        if groups > 0 {
+            writeln!(out, "{groups} more groups with {lines} lines are not shown")?;
+        }
+        Ok(())
+    }
+
+    fn write_histogram(&self, out: &mut dyn Write, width: Duration) -> io::Result<()> {
+        let (spans, has_gaps) = filled(&self.found.histogram, width);
+        let most = spans.iter().map(|(_, lines)| *lines).max().unwrap_or(0).max(1);
+        let bar = |lines: u64| "#".repeat((u128::from(lines) * u128::from(BAR_CHARS)).div_ceil(most.into()) as usize);
+        let mut rows = vec![vec!["from".to_string(), "lines".to_string()]];
+        rows.extend(spans.iter().map(|(from, lines)| vec![from.to_string(), lines.to_string()]));
+        let mut aligned = Vec::new();
+        write_aligned(&mut aligned, 1, &rows)?;
+        let bars = std::iter::once(String::new()).chain(spans.iter().map(|(_, lines)| bar(*lines)));
+        for (row, bar) in String::from_utf8_lossy(&aligned).lines().zip(bars) {
+            writeln!(out, "{}", format_args!("{row}  {bar}").to_string().trim_end())?;
+        }
+        if has_gaps {
+            writeln!(out, "spans without lines are left out: with them there would be more than {MAX_SPANS}")?;
+        }
+        Ok(())
+    }
+
+    /// Adds the members of the result.
+    pub fn json(&self, result: &mut Map<String, Value>) {
+        let Fields { query, found, .. } = self;
+        let counts = found.counts;
+        let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
+        result.insert(
+            "parsed".into(),
+            json!({
+                "format": query.format.to_string(),
+                "since": time(query.since),
+                "until": time(query.until),
+                "lines": counts.lines,
+                "unparsed": counts.unparsed,
+                "without_time": counts.without_time,
+                "selected": counts.selected,
+            }),
+        );
+        if query.show_unparsed > 0 {
+            let sample = found.samples.iter().map(|(path, unparsed)| {
+                json!({
+                    "path": path.to_string_lossy(),
+                    "offset": unparsed.offset,
+                    "reason": unparsed.reason,
+                    "line": unparsed.line,
+                })
+            });
+            result.insert("unparsed_lines".into(), sample.collect());
+        }
+        if !query.by.is_empty() {
+            let (groups, lines) = self.not_in(&found.rows);
+            let rows: Vec<Value> = found.rows.iter().map(|row| self.row_json(row)).collect();
+            let not_shown = json!({"groups": groups, "lines": lines});
+            let groups = json!({"by": query.by, "count": found.groups.0, "rows": rows, "not_shown": not_shown});
+            result.insert("groups".into(), groups);
+        }
+        if !query.stats.is_empty() {
+            let stats = query.stats.iter().zip(&found.stats);
+            result.insert("stats".into(), stats.map(|(name, summary)| (name.clone(), summary_json(summary))).collect());
+        }
+        if let Some(width) = query.width {
+            let (spans, has_gaps) = filled(&found.histogram, width);
+            let spans: Vec<Value> =
+                spans.iter().map(|(from, lines)| json!({"from": from.to_string(), "lines": lines})).collect();
+            let width = if width.subsec_nanos() == 0 { json!(width.as_secs()) } else { json!(width.as_secs_f64()) };
+            result.insert("histogram".into(), json!({"width_s": width, "buckets": spans, "has_gaps": has_gaps}));
+        }
+    }
+
+    fn row_json(&self, row: &Row) -> Value {
+        let key: Vec<Value> = read_key(&row.key).iter().map(json_part).collect();
+        let mut object = json!({"key": key, "lines": row.lines});
+        if !self.query.stats.is_empty() {
+            let stats = self.query.stats.iter().zip(&row.stats);
+            object["stats"] = stats.map(|(name, summary)| (name.clone(), summary_json(summary))).collect();
+        }
+        object
+    }
+
+    /// The rows of `--format csv`: those of groups, else of the histogram, else of statistics. None if nothing of these
+    /// was asked for.
+    pub fn table(&self) -> Option<Table> {
+        let Fields { query, found, .. } = self;
+        if !query.by.is_empty() {
+            let row = |row: &Row| {
+                let stats = row.stats.iter().flat_map(|summary| summary_cells(summary, whole));
+                read_key(&row.key).iter().map(csv_part).chain([row.lines.to_string()]).chain(stats).collect()
+            };
+            return Some(Table { header: self.group_header("_"), rows: found.rows.iter().map(row).collect() });
+        }
+        if let Some(width) = query.width {
+            let (spans, _) = filled(&found.histogram, width);
+            let rows = spans.iter().map(|(from, lines)| vec![from.to_string(), lines.to_string()]).collect();
+            return Some(Table { header: vec!["from".into(), "lines".into()], rows });
+        }
+        if query.stats.is_empty() {
+            return None;
+        }
+        let header = std::iter::once("field").chain(summary_names()).map(str::to_string).collect();
+        let stats = query.stats.iter().zip(&found.stats);
+        let rows =
+            stats.map(|(name, summary)| [name.clone()].into_iter().chain(summary_cells(summary, whole)).collect());
+        Some(Table { header, rows: rows.collect() })
+    }
+
+    /// What the user should know besides.
+    pub fn warnings(&self) -> Vec<String> {
+        let counts = self.found.counts;
+        let mut warnings = Vec::new();
+        if counts.unparsed > 0 {
+            let help = if self.query.show_unparsed > 0 { "" } else { " (--show-unparsed N shows the first)" };
+            warnings.push(format!("{} of {} lines could not be read{help}", counts.unparsed, counts.lines));
+        }
+        if counts.without_time > 0 {
+            let count = counts.without_time;
+            warnings.push(format!("{count} lines are not counted: they have no time (--time names its field)"));
+        }
+        let (groups, lines) = self.not_in(&self.found.rows);
+        if groups > 0 && !self.has_top {
+            warnings
+                .push(format!("{groups} groups with {lines} lines are not in the report: it has the largest alone"));
+        }
+        let none: u64 = self.found.stats.iter().map(|summary| summary.not_numbers).sum();
+        if none > 0 {
+            warnings.push(format!("{none} values of the fields of --stats are no numbers"));
+        }
+        warnings
+    }
+
+    /// The groups that are not among `rows`, and their lines.
+    fn not_in(&self, rows: &[Row]) -> (u64, u64) {
+        let (groups, lines) = self.found.groups;
+        let shown = rows.iter().fold(0_u64, |sum, row| sum.saturating_add(row.lines));
+        if self.query.by.is_empty() {
+            return (0, 0);
+        }
+        (groups.saturating_sub(rows.len() as u64), lines.saturating_sub(shown))
+    }
+
+    fn group_header(&self, joint: &str) -> Vec<String> {
+        let stats =
+            self.query.stats.iter().flat_map(|field| summary_names().map(move |name| format!("{field}{joint}{name}")));
+        self.query.by.iter().cloned().chain(["lines".to_string()]).chain(stats).collect()
+    }
+}
