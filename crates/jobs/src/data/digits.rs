@@ -50,17 +50,26 @@ pub fn int(text: &str, is_exact: bool) -> Option<i64> {
     }
 }
 
-/// The number in floating point, if its shortest text means the same; with `is_exact`, if that is the same text.
-pub fn float(text: &str, is_exact: bool) -> Option<f64> {
+/// The number in floating point, if its shortest text means the same.
+pub fn float(text: &str) -> Option<f64> {
+    parse_float(text).filter(|number| is_short(text) || Digits::of(&shortest(*number)) == Digits::of(text))
+}
+
+/// The number in floating point, if that is written as the same text: whole ones without a point.
+pub fn exact_float(text: &str) -> Option<f64> {
+    parse_float(text).filter(|number| is_short(text) || shortest(*number) == text)
+}
+
+/// The same with a point.
+pub fn exact_pointed_float(text: &str) -> Option<f64> {
+    parse_float(text).filter(|number| is_short(text) && text.contains('.') || pointed(*number) == text)
+}
+
+fn parse_float(text: &str) -> Option<f64> {
     if !is_number(text.as_bytes()) {
         return None;
     }
-    let number: f64 = text.parse().ok().filter(|number: &f64| number.is_finite())?;
-    if is_short(text) {
-        return Some(number);
-    }
-    let shortest = shortest(number);
-    (shortest == text || !is_exact && Digits::of(&shortest) == Digits::of(text)).then_some(number)
+    text.parse().ok().filter(|number: &f64| number.is_finite())
 }
 
 /// Whether a number has so few digits that floating point gives just them back.
@@ -78,10 +87,15 @@ pub fn decimal(text: &str, max_digits: u8, scale: u8) -> Option<i128> {
 
 /// The shortest text that is read as the same number: `1`, `0.1`, `1e300`; also `NaN`, `inf` and `-inf`, which are no JSON.
 pub fn shortest(number: f64) -> String {
-    without_point(format!("{number:?}"))
+    without_point(pointed(number))
 }
 
-/// The same for 32 bits.
+/// The same, of whole numbers with a point: `1.0`.
+pub fn pointed(number: f64) -> String {
+    format!("{number:?}")
+}
+
+/// The shortest text of 32 bits.
 pub fn shortest_of_32(number: f32) -> String {
     without_point(format!("{number:?}"))
 }
@@ -132,7 +146,10 @@ mod tests {
             ("1e400", false, false),
             ("01", false, false),
         ] {
-            assert_eq!((float(text, true).is_some(), float(text, false).is_some()), (exact, by_value), "{text}");
+            assert_eq!((exact_float(text).is_some(), float(text).is_some()), (exact, by_value), "{text}");
+            let has_point = text.contains('.') || text.contains('e');
+            let is_pointed = exact && has_point || text == "1.0";
+            assert_eq!(exact_pointed_float(text).is_some(), is_pointed, "{text}");
         }
         for (text, found) in [
             ("1.50", Some(150)),
@@ -154,14 +171,15 @@ mod tests {
         fn short_numbers_come_back(text in "-?(0|[1-9][0-9]{0,9})(\\.[0-9]{0,7}[1-9])?") {
             let number = text.parse().map(shortest).unwrap();
             prop_assert!(!is_short(&text) || number == text, "{} {}", number, text);
-            prop_assert_eq!(float(&text, true).is_some(), number == text);
+            prop_assert_eq!(exact_float(&text).is_some(), number == text);
         }
 
         #[test]
         fn shortest_texts_are_exact(bits: u64) {
             let number = f64::from_bits(bits);
             if number.is_finite() {
-                prop_assert_eq!(float(&shortest(number), true).map(f64::to_bits), Some(bits));
+                prop_assert_eq!(exact_float(&shortest(number)).map(f64::to_bits), Some(bits));
+                prop_assert_eq!(exact_pointed_float(&pointed(number)).map(f64::to_bits), Some(bits));
             }
         }
     }

@@ -13,7 +13,9 @@ const INT: u8 = 1;
 const FLOAT: u8 = 2;
 const BOOL: u8 = 4;
 const NESTED: u8 = 8;
-const ALL: u8 = INT | FLOAT | BOOL | NESTED;
+/// Floating point, where whole numbers have a point.
+const POINTED: u8 = 32;
+const ALL: u8 = INT | FLOAT | POINTED | BOOL | NESTED;
 /// No value was seen.
 const NONE_SEEN: u8 = 16;
 
@@ -34,7 +36,8 @@ impl Possible {
             _ if is_from_text && matches!(text(raw).as_deref(), Some("true" | "false")) => BOOL,
             _ => number(raw, is_from_text).map_or(0, |text| {
                 let as_int = digits::int(&text, true).map_or(0, |_| INT);
-                as_int | digits::float(&text, true).map_or(0, |_| FLOAT)
+                let as_float = digits::exact_float(&text).map_or(0, |_| FLOAT);
+                as_int | as_float | digits::exact_pointed_float(&text).map_or(0, |_| POINTED)
             }),
         };
         self.0 &= of_value;
@@ -51,6 +54,7 @@ impl Possible {
             seen if seen & NONE_SEEN != 0 => Type::Text,
             seen if seen & INT != 0 => Type::Int,
             seen if seen & FLOAT != 0 => Type::Float,
+            seen if seen & POINTED != 0 => Type::PointedFloat,
             seen if seen & BOOL != 0 => Type::Bool,
             seen if seen & NESTED != 0 => Type::Json,
             _ => Type::Text,
@@ -67,6 +71,8 @@ mod tests {
         for (values, of_text, of_json) in [
             (&["1", "-5"][..], Type::Int, Type::Int),
             (&["1", "1.5"], Type::Float, Type::Float),
+            (&["1.0", "1.5"], Type::PointedFloat, Type::PointedFloat),
+            (&["1.0", "1"], Type::Text, Type::Text),
             (&["1", "1.50"], Type::Text, Type::Text),
             (&["9223372036854775808"], Type::Text, Type::Text),
             (&["9223372036854775807", "1.5"], Type::Text, Type::Text),

@@ -20,6 +20,8 @@ pub enum Type {
     Int,
     /// A number that is the shortest text of one of 64 bits in floating point
     Float,
+    /// The same, with a point also where it is whole: `1.0`. No word names it; values tell
+    PointedFloat,
     /// A number with so many digits, so many of them behind the point
     Decimal(u8, u8),
     /// An instant by [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339#section-5.6), in whole microseconds
@@ -56,7 +58,7 @@ impl Type {
             Type::Bool => "true or false",
             Type::Json => "JSON",
             Type::Int => "an integer of 64 bits",
-            Type::Float => "a number that floating point holds exactly as it is written",
+            Type::Float | Type::PointedFloat => "a number that floating point holds exactly as it is written",
             Type::Decimal(..) => "a decimal number of that many digits",
             Type::Timestamp => "an instant like 2026-01-31T23:59:59Z in whole microseconds",
             Type::Date => "a day like 2026-01-31",

@@ -4,7 +4,7 @@ use arrow_array::{ArrayRef, BooleanArray, RecordBatch};
 use arrow_select::filter::filter;
 
 use crate::data::Raw;
-use crate::data::columnar::{Columnar, Rendered, Span, at_path, read, spread};
+use crate::data::columnar::{Columnar, Rendered, Span, at_path, field_at, is_pointed, read, spread};
 use crate::regular::Regular;
 
 use super::desk::{Desk, Out};
@@ -47,6 +47,9 @@ pub fn read_columns(desk: &mut Desk<'_>, file: Regular, format: Columnar, span: 
 fn rendered(layout: &Layout) -> Result<Vec<usize>, String> {
     let mut slots = layout.formulas.used()?;
     slots.extend(layout.columns().iter().filter(|column| column.kind != Kind::Same).map(|column| column.slot));
+    if layout.keeps_bad {
+        slots.extend(0..layout.paths.len());
+    }
     slots.retain(|slot| *slot < layout.paths.len());
     slots.sort_unstable();
     slots.dedup();
@@ -60,7 +63,8 @@ fn rows(desk: &mut Desk<'_>, batch: &RecordBatch, rendered: &[usize], begin: usi
         let path = desk.layout.paths.get(*slot).map_or(&[][..], Vec::as_slice);
         if let Some(column) = at_path(batch, path)? {
             let told = |reason| format!("column `{}`: {reason} (--select leaves it out)", path.join("."));
-            values.push((*slot, Rendered::new(&column).map_err(told)?));
+            let is_pointed = field_at(batch.schema_ref(), path).is_some_and(is_pointed);
+            values.push((*slot, Rendered::new(&column, is_pointed).map_err(told)?));
         }
     }
     let mut slots = vec![Raw::Null; desk.layout.slots()];

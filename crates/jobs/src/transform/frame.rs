@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::data::Type;
-use crate::data::columnar::{Columnar, Frame, field_at, unpack_schema};
+use crate::data::columnar::{Columnar, Frame, field_at, point, unpack_schema};
 
 /// The columns of the output.
 #[derive(Debug, Serialize, Deserialize)]
@@ -33,7 +33,10 @@ pub fn frame(ask: FrameAsk) -> Result<Frame, String> {
     let mut fields = Vec::new();
     for (name, wanted) in ask.columns {
         fields.push(match wanted {
-            ColumnType::Of(wanted) => Field::new(name, data_type(wanted), true),
+            ColumnType::Of(wanted) => {
+                let field = Field::new(name, data_type(wanted), true);
+                if wanted == Type::PointedFloat { point(field) } else { field }
+            }
             ColumnType::Same(path) => {
                 let found = schemas.iter().find_map(|schema| field_at(schema, &path));
                 let found = found.ok_or_else(|| format!("no input has the column `{name}`"))?;
@@ -67,7 +70,7 @@ fn data_type(wanted: Type) -> DataType {
         Type::Text | Type::Number | Type::Json => DataType::Utf8,
         Type::Bool => DataType::Boolean,
         Type::Int => DataType::Int64,
-        Type::Float => DataType::Float64,
+        Type::Float | Type::PointedFloat => DataType::Float64,
         Type::Decimal(digits, scale) => DataType::Decimal128(digits, i8::try_from(scale).unwrap_or(i8::MAX)),
         Type::Timestamp => DataType::Timestamp(arrow_schema::TimeUnit::Microsecond, Some("UTC".into())),
         Type::Date => DataType::Date32,

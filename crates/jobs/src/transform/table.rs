@@ -116,7 +116,7 @@ impl Table {
 fn misfit(column: &Column, wanted: Type) -> String {
     let name = &column.name;
     let other = match wanted {
-        Type::Int | Type::Float => format!(", or {name}:decimal(18,2) if it has that many digits"),
+        Type::Int | Type::Float | Type::PointedFloat => format!(", or {name}:decimal(18,2) if it has that many digits"),
         _ => String::new(),
     };
     format!("`{name}` is not {}, as the first rows are (--schema {name}:text takes any{other})", wanted.noun())

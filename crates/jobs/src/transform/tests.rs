@@ -1,5 +1,8 @@
 //! The whole job without worker processes: plan, run, fold, finish; files of every format into every other.
 
+mod columns;
+mod hostile;
+
 use std::fs;
 use std::path::PathBuf;
 

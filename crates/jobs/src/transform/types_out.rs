@@ -25,7 +25,7 @@ pub fn settle(
         column.kind = Kind::Like(wanted);
         if let Some((name, Type::Number)) = given {
             // Before values were looked at, all are text.
-            if !found.is_empty() && !matches!(wanted, Type::Int | Type::Float) {
+            if !found.is_empty() && !matches!(wanted, Type::Int | Type::Float | Type::PointedFloat) {
                 return Err(PlanError::new(format_args!(
                     "the numbers of `{name}` are neither integers of 64 bits nor in floating point as they are written \
                      (--schema {name}:decimal(38,9), or {name}:text)"

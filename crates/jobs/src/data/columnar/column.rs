@@ -41,6 +41,21 @@ pub fn field_at<'s>(schema: &'s Schema, path: &[String]) -> Option<&'s Field> {
     Some(field)
 }
 
+/// Says in a field that its whole numbers are written with a point.
+const WHOLE: (&str, &str) = ("procession.whole", "1.0");
+
+/// Notes in a field of floating point that its whole numbers have a point as text.
+pub fn point(field: Field) -> Field {
+    let mut metadata = field.metadata().clone();
+    metadata.insert(WHOLE.0.to_string(), WHOLE.1.to_string());
+    field.with_metadata(metadata)
+}
+
+/// Whether that is noted.
+pub fn is_pointed(field: &Field) -> bool {
+    field.metadata().get(WHOLE.0).is_some_and(|whole| whole == WHOLE.1)
+}
+
 /// The values of a dictionary in its place; all other columns as they are.
 ///
 /// # Errors

@@ -14,11 +14,13 @@ mod values;
 
 use std::fmt;
 
+use arrow_ipc::convert::IpcSchemaEncoder;
+use arrow_ipc::writer::DictionaryTracker;
 use arrow_schema::Schema;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-pub use column::{at_path, field_at, spread};
+pub use column::{at_path, field_at, is_pointed, point, spread};
 pub use cut::cut;
 pub use join::{Join, join};
 pub use piece::{Frame, Piece, write};
@@ -77,7 +79,8 @@ pub fn read(
 
 /// A schema as bytes, which the program passes on and never looks into.
 fn pack_schema(schema: &Schema) -> ByteBuf {
-    let mut encoder = arrow_ipc::convert::IpcSchemaEncoder::new();
+    let mut tracker = DictionaryTracker::new(false);
+    let mut encoder = IpcSchemaEncoder::new().with_dictionary_tracker(&mut tracker);
     ByteBuf::from(encoder.schema_to_fb(schema).finished_data())
 }
 

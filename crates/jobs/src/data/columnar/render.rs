@@ -14,12 +14,12 @@ pub struct Rendered {
 }
 
 impl Rendered {
-    /// Renders a column.
+    /// Renders a column; `is_pointed` if whole numbers of floating point have a point.
     ///
     /// # Errors
     /// When its type has no text.
-    pub fn new(column: &dyn Array) -> Result<Rendered, String> {
-        let write = writer(column)?;
+    pub fn new(column: &dyn Array, is_pointed: bool) -> Result<Rendered, String> {
+        let write = writer(column, is_pointed)?;
         let mut rendered = Rendered { text: Vec::new(), values: Vec::with_capacity(column.len()) };
         for row in 0..column.len() {
             let kind = write(row, &mut rendered.text);

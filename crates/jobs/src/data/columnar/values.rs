@@ -9,7 +9,7 @@ use arrow_schema::{DataType, TimeUnit};
 
 use super::nested;
 use crate::data::calendar::{parse_offset, write_day, write_instant, write_time};
-use crate::data::digits::{shortest, shortest_of_32};
+use crate::data::digits::{pointed, shortest, shortest_of_32};
 
 /// What a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,12 +26,15 @@ pub enum Kind {
 /// Writes the value of a row behind what is there, and tells what it is.
 pub type Write1<'a> = Box<dyn Fn(usize, &mut Vec<u8>) -> Kind + 'a>;
 
-/// The writer for the values of an array.
+/// The writer for the values of an array; `is_pointed` if whole numbers of floating point have a point.
 ///
 /// # Errors
 /// When its type has no text: intervals, unions, run ends, and what lies too deep.
-pub fn writer(array: &dyn Array) -> Result<Write1<'_>, String> {
-    writer_at(array, 0)
+pub fn writer(array: &dyn Array, is_pointed: bool) -> Result<Write1<'_>, String> {
+    match array.data_type() {
+        DataType::Float64 if is_pointed => Ok(unless_null(array, numbers::<Float64Type>(array, pointed))),
+        _ => writer_at(array, 0),
+    }
 }
 
 /// The same for an array that lies in so many others.
@@ -101,8 +104,12 @@ pub(super) fn writer_at(array: &dyn Array, depth: usize) -> Result<Write1<'_>, S
         DataType::FixedSizeBinary(_) => bytes(array.as_fixed_size_binary(), write_base64),
         _ => nested::writer(array, depth)?,
     };
-    let Some(nulls) = array.logical_nulls() else { return Ok(write) };
-    Ok(Box::new(move |row, out| if nulls.is_null(row) { Kind::Null } else { write(row, out) }))
+    Ok(unless_null(array, write))
+}
+
+fn unless_null<'a>(array: &dyn Array, write: Write1<'a>) -> Write1<'a> {
+    let Some(nulls) = array.logical_nulls() else { return write };
+    Box::new(move |row, out| if nulls.is_null(row) { Kind::Null } else { write(row, out) })
 }
 
 fn texts<'a>(write: impl Fn(usize, &mut Vec<u8>) + 'a) -> Write1<'a> {
