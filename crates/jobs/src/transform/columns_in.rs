@@ -10,8 +10,10 @@ use crate::regular::Regular;
 use super::desk::{Desk, Out};
 use super::layout::{Kind, Layout};
 
-/// Rows that are made text at once.
-const BATCH_ROWS: usize = 8192;
+/// Rows that are made text at once, and rows that are passed on at once: few enough that texts which a file has once, and many
+/// rows share, stay within what one array can hold.
+const TEXT_ROWS: usize = 8 << 10;
+const BATCH_ROWS: usize = 32 << 10;
 
 /// Transforms some rows of a file.
 ///
@@ -24,7 +26,7 @@ pub fn read_columns(desk: &mut Desk<'_>, file: Regular, format: Columnar, span: 
     let names: Vec<String> = names.collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let is_table = matches!(desk.out, Out::Table(_));
-    let batch_rows = if is_table { usize::try_from(span.rows).unwrap_or(BATCH_ROWS) } else { BATCH_ROWS };
+    let batch_rows = if is_table { BATCH_ROWS } else { TEXT_ROWS };
     let mut begin = 0;
     read(file, format, span, &names, batch_rows, &mut |batch| {
         let wanted = if rendered.is_empty() && layout.formulas.is_empty() && is_table {

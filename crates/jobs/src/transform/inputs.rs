@@ -69,6 +69,11 @@ impl Opened {
         }
     }
 
+    /// That it cannot be read, and why.
+    pub fn unreadable(&self, cause: &dyn std::fmt::Display) -> PlanError {
+        PlanError::new(format_args!("failed to read `{}`: {cause}", self.path.display()))
+    }
+
     /// Notes where the rows of a file of columns are.
     pub fn take_groups(&mut self, shape: &mut Shape) {
         if let Source::Columns(_, groups) = &mut self.kind {
@@ -201,14 +206,16 @@ impl Opener {
     /// When it is CSV and has no header.
     pub fn sample(&self, opened: &mut Opened, has_header: bool) -> Result<Sample, PlanError> {
         if let (Source::Columns(file, _), Some(format)) = (&opened.kind, opened.form.columnar()) {
-            let mut shape = self.aside.run(look_at, (file.clone(), format))?.map_err(PlanError::new)?;
+            let shape = self.aside.run(look_at, (file.clone(), format));
+            let mut shape =
+                shape.map_err(|error| opened.unreadable(&error))?.map_err(|cause| opened.unreadable(&cause))?;
             opened.take_groups(&mut shape);
             return Ok(Sample { names: shape.names.clone(), shape: Some(shape), ..Sample::default() });
         }
         let text = opened.head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&opened.head);
         let ask = Ask { form: opened.form, text: ByteBuf::from(text), is_all: opened.is_all, has_header };
         let sample = self.aside.run(sample, ask)?;
-        sample.map_err(|cause| PlanError::new(format_args!("failed to read `{}`: {cause}", opened.path.display())))
+        sample.map_err(|cause| opened.unreadable(&cause))
     }
 
     /// The worker that looks at inputs.

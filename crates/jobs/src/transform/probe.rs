@@ -48,7 +48,8 @@ impl Opener {
             task.source = task::Source::Block(ByteBuf::from(text));
             task.is_last = is_all;
         }
-        self.aside().run(probe, (layout, task))?.map_err(PlanError::new)
+        let probed = self.aside().run(probe, (layout, task)).map_err(|error| opened.unreadable(&error))?;
+        probed.map_err(PlanError::new)
     }
 
     /// The first bytes of a text, again if they were let go of, and whether they are all.

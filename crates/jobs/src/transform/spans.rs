@@ -7,7 +7,7 @@ const TEXT_BYTES: u64 = 8 << 20;
 const TEXT_ROWS: u64 = 128 << 10;
 /// The same if they become a group of rows again.
 const GROUP_BYTES: u64 = 32 << 20;
-const GROUP_ROWS: u64 = 512 << 10;
+const GROUP_ROWS: u64 = 128 << 10;
 
 /// The tasks of a file: rows before each in the file, bytes that it stands for, and its rows.
 #[derive(Debug)]

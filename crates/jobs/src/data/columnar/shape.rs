@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use super::{Columnar, arrow_file, pack_schema, parquet_file};
-use crate::TaskError;
 use crate::data::FieldPath;
+use crate::describe;
 use crate::regular::Regular;
 
 /// More columns are hardly meant.
-const MAX_FIELDS: usize = 100_000;
+const MAX_FIELDS: usize = 10_000;
 
 /// What is known of a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,13 +40,12 @@ pub struct Group {
 /// # Errors
 /// In words, when it is not one of that format.
 pub fn look(path: &Path, format: Columnar) -> Result<Shape, String> {
-    let file = Regular::open(path).map_err(|cause| TaskError::io("read", path, &cause).to_string())?;
+    let file = Regular::open(path).map_err(|cause| describe(&cause))?;
     let read = match format {
         Columnar::Parquet => parquet_file::look(file),
         Columnar::Arrow => arrow_file::look(file),
     };
-    let shape = read.and_then(|(schema, groups)| Shape::new(&schema, groups));
-    shape.map_err(|reason| format!("failed to read `{}`: {reason}", path.display()))
+    read.and_then(|(schema, groups)| Shape::new(&schema, groups))
 }
 
 impl Shape {
