@@ -6,7 +6,9 @@ use crate::common::{Lab, poll, send, wait};
 
 /// Rows whose values are all written as columns give them back.
 fn rows(count: usize) -> String {
-    let row = |n: usize| format!("{n},{}.5,{},0{n},{}.50,\"a,{}\"\n", n % 97, n % 3 == 0, n % 10, "x".repeat(n % 90));
+    let row = |n: usize| {
+        format!("{n},{}.5,{},0{n},{}.50,\"a,{}\"\n", n % 97, n.is_multiple_of(3), n % 10, "x".repeat(n % 90))
+    };
     std::iter::once("n,f,b,zip,money,t\n".to_string()).chain((0..count).map(row)).collect()
 }
 
