@@ -77,6 +77,8 @@ const TRANSFORM_EXAMPLES: &str = "Examples:
   procession transform events.json -o events.csv --select ts=timestamp,value,host.name
   procession transform a.csv b.csv.gz -o all.ndjson.zst --where 'status >= 500'
   procession transform a.csv -o b.csv --set ms='took * 1000' --on-bad-row quarantine=bad.csv
+  procession transform events.csv -o events.parquet --schema 'price:decimal(18,2),ts:timestamp'
+  procession transform events.parquet --to csv --where 'host.name is not null' --limit 10
   curl -s https://example.org/rows.json | procession transform --from json - --to csv --limit 10
 
 -o/--output is where the rows go; the report goes to standard output, or to standard error if the rows go there.";

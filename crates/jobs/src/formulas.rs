@@ -51,6 +51,15 @@ impl Formulas {
         Formulas { condition, sets, paths, parsed: OnceLock::new() }
     }
 
+    /// The slots of the fields that are used.
+    ///
+    /// # Errors
+    /// When an expression cannot be read.
+    pub fn used(&self) -> Result<Vec<usize>, String> {
+        let parsed = self.parsed.get_or_init(|| self.parse()).as_ref().map_err(Clone::clone)?;
+        Ok(parsed.condition.iter().chain(&parsed.sets).flat_map(|bound| bound.slots.iter().copied()).collect())
+    }
+
     /// Whether there is nothing to work out.
     pub fn is_empty(&self) -> bool {
         self.condition.is_none() && self.sets.is_empty()

@@ -85,6 +85,11 @@ impl Regular {
         self.bytes.saturating_sub(self.at)
     }
 
+    /// The file itself, which is read at any place.
+    pub fn into_file(self) -> File {
+        self.file
+    }
+
     /// Goes to a place in the file.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! The built binary, as its users meet it.
 
+mod columns;
 mod common;
 mod crashes;
 mod fields;

@@ -43,7 +43,7 @@ fn what_cannot_be_done_is_told_before_anything_is_written() {
         ("a.csv -o none/b.json", "its folder does not exist"),
         ("a.csv -o b.json --where 'a >'", "--where"),
         ("a.csv -o b.json --set b", "--set"),
-        ("a.csv -o b.json --schema a:date", "--schema"),
+        ("a.csv -o b.json --schema a:day", "--schema"),
         ("a.csv -o b.json --schema b:text", "--schema"),
     ] {
         let run = lab.shell(&format!("$P transform {line}")).expect(2);

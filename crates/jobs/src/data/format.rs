@@ -15,6 +15,10 @@ pub enum Format {
     Csv,
     /// The same with tabs
     Tsv,
+    /// Apache Parquet
+    Parquet,
+    /// Arrow's IPC file, also known as Feather
+    Arrow,
 }
 
 impl Format {
@@ -27,6 +31,8 @@ impl Format {
             "ndjson" | "jsonl" => Some(Format::Ndjson),
             "csv" => Some(Format::Csv),
             "tsv" => Some(Format::Tsv),
+            "parquet" => Some(Format::Parquet),
+            "arrow" | "feather" => Some(Format::Arrow),
             _ => None,
         }
     }
@@ -88,6 +94,9 @@ mod tests {
             ("x.y.ndjson", Some(Format::Ndjson), None),
             ("b.csv.zst", Some(Format::Csv), Some(Compression::Zstd)),
             ("b.tsv", Some(Format::Tsv), None),
+            ("b.parquet", Some(Format::Parquet), None),
+            ("b.Arrow", Some(Format::Arrow), None),
+            ("b.feather", Some(Format::Arrow), None),
             ("csv", None, None),
             ("b.txt", None, None),
             ("-", None, None),

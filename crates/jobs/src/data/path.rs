@@ -35,6 +35,11 @@ impl FieldPath {
         &self.0
     }
 
+    /// The path of these names, of which there must be one.
+    pub(crate) fn of(parts: Vec<String>) -> FieldPath {
+        FieldPath(parts)
+    }
+
     /// Reads a path at the begin of `text`; returns it with what follows it.
     ///
     /// # Errors

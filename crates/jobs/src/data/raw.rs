@@ -56,3 +56,28 @@ impl<'a> Raw<'a> {
         }
     }
 }
+
+/// Writes a value as JSON.
+#[inline]
+pub fn write_json(value: &Raw<'_>, out: &mut Vec<u8>) {
+    match value {
+        Raw::Null | Raw::Made(Cell::Null) => out.extend_from_slice(b"null"),
+        Raw::Bool(value) | Raw::Made(Cell::Bool(value)) => out.extend_from_slice(word(*value)),
+        Raw::Number(text) => out.extend_from_slice(text),
+        Raw::Text(text) => json::write_string(text, out),
+        Raw::Escaped(text) => {
+            out.push(b'"');
+            out.extend_from_slice(text);
+            out.push(b'"');
+        }
+        Raw::Doubled(text, quote) => json::write_string(&csv::undouble(text, *quote), out),
+        Raw::Nested(text) => out.extend_from_slice(&json::minify(text)),
+        Raw::Made(Cell::Number(text)) => out.extend_from_slice(text.as_bytes()),
+        Raw::Made(Cell::Text(text)) => json::write_string(text.as_bytes(), out),
+        Raw::Made(Cell::Nested(text)) => out.extend_from_slice(&json::minify(text.as_bytes())),
+    }
+}
+
+fn word(value: bool) -> &'static [u8] {
+    if value { b"true" } else { b"false" }
+}

@@ -6,13 +6,19 @@ use crate::data::Format;
 
 /// Turn rows of data from one format into another, exactly.
 ///
-/// Formats are told by the names: .json (one array of objects), .ndjson or .jsonl (an object a line), .csv, .tsv; with .gz
-/// or .zst behind it the output is compressed. Input is decompressed whatever it is called. Values keep their text:
-/// numbers of any size, leading zeros, time zones. Several inputs follow one another in one output, in their order.
+/// Formats are told by the names: .json (one array of objects), .ndjson or .jsonl (an object a line), .csv, .tsv, .parquet,
+/// .arrow or .feather (Arrow's IPC file); with .gz or .zst behind it text is compressed. Text is decompressed whatever it is
+/// called. Values keep their text: numbers of any size, leading zeros, time zones. Several inputs follow one another in one
+/// output, in their order.
 ///
 /// In CSV an empty field is null and "" an empty text; arrays and objects are JSON text. From CSV to JSON a column is of
 /// numbers, or of true and false, if its first 10,000 rows are; what does not fit behind them stays text (--schema decides
 /// for all rows). Of a name that comes twice in an object the last value counts.
+///
+/// Columns of Parquet and Arrow have a type. From text it is the narrowest that gives all values of the first 10,000 rows back
+/// as they are written: int, float, bool, json (kept as text), else text; a later value that it cannot hold is a bad row. From
+/// columns to columns types stay. In text, instants are RFC 3339 with their offset (UTC for named zones), bytes base64, lists
+/// and structs JSON, numbers that JSON lacks the texts NaN, inf and -inf. Parquet is compressed with Snappy.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct TransformArgs {
     /// Files, or `-` for standard input.
@@ -44,8 +50,9 @@ pub struct TransformArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub limit: Option<u64>,
 
-    /// Types of columns of the output: text, number, bool or json. A row that does not fit is a bad row.
-    #[arg(long, value_name = "COL:TYPE,...", value_delimiter = ',')]
+    /// Types of columns of the output: text, number, bool, json, int, float, decimal(DIGITS,PLACES), timestamp (RFC 3339, kept as
+    /// microseconds of UTC) or date. A row that does not fit is a bad row.
+    #[arg(long, value_name = "COL:TYPE,...")]
     pub schema: Vec<String>,
 
     /// The character between two fields of CSV: of the input if that is CSV, else of the output

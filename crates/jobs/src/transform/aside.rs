@@ -155,3 +155,17 @@ fn decode_all((path, sender): (PathBuf, Sender<ByteBuf>)) -> Result<(), String> 
         }
     }
 }
+
+/// Runs a function on what workers have made of the output, in a worker that may read nothing.
+///
+/// # Errors
+/// What the function says, or that there is no worker.
+pub fn in_worker<A, R>(function: fn(A) -> Result<R, String>, argument: A, output: &Path) -> Result<R, TaskError>
+where
+    A: Serialize + DeserializeOwned + 'static,
+    R: Serialize + DeserializeOwned + 'static,
+{
+    let done = Aside::new(Vec::new()).run(function, argument).map_err(|error| error.to_string());
+    let failed = |reason| TaskError::new(format_args!("failed to write `{}`: {reason}", output.display()));
+    done.and_then(|done| done).map_err(failed)
+}

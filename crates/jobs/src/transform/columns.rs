@@ -2,13 +2,15 @@
 
 use crate::PlanError;
 use crate::data::json::Wanted;
-use crate::data::{FieldPath, Format, read_columns};
+use crate::data::{FieldPath, Format, Possible, Type, read_columns};
 use crate::expr::Expr;
+use crate::formulas::Formulas;
 
 use super::args::{OnBadRow, TransformArgs};
-use super::layout::{Column, Form, Input, Kind, Layout, Rows, Type};
+use super::layout::{Column, Form, Input, Kind, Layout, Rows};
 use super::sample::Sample;
-use crate::formulas::Formulas;
+use super::spelling::{parse_type, split_types};
+use super::types_out::{settle, type_at};
 
 /// What the arguments say of columns.
 #[derive(Debug)]
@@ -18,7 +20,7 @@ pub struct Asked {
     condition: Option<String>,
     /// Name and expression.
     sets: Vec<(String, String)>,
-    schema: Vec<(String, Type)>,
+    pub(super) schema: Vec<(String, Type)>,
     /// The fields of expressions.
     used: Vec<FieldPath>,
 }
@@ -52,22 +54,24 @@ impl Asked {
             }
             sets.push((name, expr.to_string()));
         }
-        let schema = args.schema.iter().map(|text| parse_type(text)).collect::<Result<_, _>>()?;
+        let schema = args.schema.iter().flat_map(|text| split_types(text)).map(parse_type).collect::<Result<_, _>>()?;
         Ok(Asked { select, condition: args.condition.clone(), sets, schema, used })
     }
 
     /// Whether the first rows of inputs of this form have to be looked at.
     pub fn looks(&self, form: Form, to: Form) -> bool {
-        form.is_csv() || self.select.is_none() && (to.is_csv() || !self.schema.is_empty())
+        !form.is_json()
+            || to.columnar().is_some()
+            || self.select.is_none() && (!to.is_json() || !self.schema.is_empty())
     }
 
     /// Whether objects stay as they are.
     fn keeps_objects(&self, forms: &[Form], to: Form) -> bool {
-        let is_json = !to.is_csv() && !forms.iter().any(|form| form.is_csv());
+        let is_json = to.is_json() && forms.iter().all(|form| form.is_json());
         is_json && self.select.is_none() && self.schema.is_empty()
     }
 
-    /// The layout for inputs of these forms, with what their first rows tell.
+    /// The layout for inputs of these forms, with what their first rows tell, also of the types that the columns could have.
     ///
     /// # Errors
     /// When a field or a column is named that is not there.
@@ -75,6 +79,7 @@ impl Asked {
         &self,
         inputs: &[(Form, String, Sample)],
         to: Form,
+        found: &[Possible],
         args: &TransformArgs,
     ) -> Result<Layout, PlanError> {
         let forms: Vec<Form> = inputs.iter().map(|(form, ..)| *form).collect();
@@ -98,7 +103,7 @@ impl Asked {
                 let mut known = std::collections::HashSet::new();
                 for name in inputs.iter().flat_map(|(.., sample)| &sample.names) {
                     if known.insert(name) {
-                        columns.push(Column { name: name.clone(), slot: slot_of(&one_name(name)?), kind: Kind::Any });
+                        columns.push(Column { name: name.clone(), slot: slot_of(&one_name(name)), kind: Kind::Any });
                     }
                 }
             }
@@ -108,8 +113,8 @@ impl Asked {
             // A name that is used is known, be it that the first rows lack it.
             let Some(name) = path.parts().first().filter(|_| self.select.is_none() && !keeps_objects) else { continue };
             let is_missing = !columns.iter().any(|column| column.name == *name);
-            if is_missing && forms.iter().any(|form| !form.is_csv()) {
-                columns.push(Column { name: name.clone(), slot: slot_of(&one_name(name)?), kind: Kind::Any });
+            if is_missing && forms.iter().any(|form| form.is_json()) {
+                columns.push(Column { name: name.clone(), slot: slot_of(&one_name(name)), kind: Kind::Any });
             }
         }
         let fields = paths.len();
@@ -126,7 +131,14 @@ impl Asked {
             described.push(self.input(*form, input, sample, &paths)?);
             note_types(&mut columns, *form, sample, described.last());
         }
+        if to.columnar().is_some() {
+            settle(&mut columns, inputs, &paths, found, &self.schema)?;
+        }
         for (name, kind) in &self.schema {
+            // What number is meant, the values tell.
+            if *kind == Type::Number && to.columnar().is_some() {
+                continue;
+            }
             let mut named = columns.iter_mut().filter(|column| column.name == *name).peekable();
             if named.peek().is_none() {
                 return Err(PlanError::new(format_args!("there is no column `{name}` (--schema)")));
@@ -137,7 +149,7 @@ impl Asked {
         Ok(Layout {
             inputs: described,
             wanted: Wanted::new(&paths).map_err(too_deep)?,
-            fields,
+            paths: paths.iter().map(|path| path.parts().to_vec()).collect(),
             is_closed: self.select.is_none() && !keeps_objects,
             rows: if keeps_objects { Rows::Whole(whole_sets) } else { Rows::Columns(columns) },
             to,
@@ -155,13 +167,14 @@ impl Asked {
 
     /// How an input is read; its fields must be there.
     fn input(&self, form: Form, input: &str, sample: &Sample, paths: &[FieldPath]) -> Result<Input, PlanError> {
-        if !form.is_csv() {
+        if form.is_json() {
             return Ok(Input { form, slots: Vec::new() });
         }
         let names: Vec<String> = paths.iter().map(|path| path.parts().join(".")).collect();
         let named = self.select.iter().flatten().map(|(_, path)| path).chain(&self.used);
         for path in named {
-            if !sample.names.contains(&path.parts().join(".")) {
+            let is_within = sample.shape.iter().any(|shape| type_at(shape, path).is_some());
+            if !is_within && !sample.names.contains(&path.parts().join(".")) {
                 let known: Vec<&str> = sample.names.iter().take(20).map(String::as_str).collect();
                 return Err(PlanError::new(format_args!(
                     "there is no column `{path}` in `{input}`, which has {} (--select, --where, --set)",
@@ -191,14 +204,8 @@ fn note_types(columns: &mut [Column], form: Form, sample: &Sample, input: Option
 }
 
 /// The path of one name, whatever it is.
-fn one_name(name: &str) -> Result<FieldPath, PlanError> {
-    let quoted = format!("`{}`", name.replace('`', "``"));
-    quoted.parse().map_err(|error| PlanError::new(format_args!("the column `{name}` cannot be read: {error}")))
-}
-
-fn parse_type(text: &str) -> Result<(String, Type), PlanError> {
-    let parsed = text.rsplit_once(':').and_then(|(name, word)| Some((name.to_string(), Type::parse(word)?)));
-    parsed.ok_or_else(|| PlanError::new(format_args!("`{text}` is no COL:text, number, bool or json (--schema)")))
+fn one_name(name: &str) -> FieldPath {
+    FieldPath::of(vec![name.to_string()])
 }
 
 /// The form of an input or of the output.
@@ -214,7 +221,7 @@ pub fn form_of(
 ) -> Result<Form, PlanError> {
     let Some(format) = named.or_else(|| Format::of(path)) else {
         return Err(PlanError::new(format_args!(
-            "the name of `{}` does not tell its format ({flag} json, ndjson, csv or tsv)",
+            "the name of `{}` does not tell its format ({flag} json, ndjson, csv, tsv, parquet or arrow)",
             path.display()
         )));
     };

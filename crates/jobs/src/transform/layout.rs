@@ -4,9 +4,10 @@ use std::sync::{Mutex, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::columnar::{Columnar, Frame};
 use crate::data::csv::Dialect;
 use crate::data::json::Wanted;
-use crate::data::{Compression, Format};
+use crate::data::{Compression, Format, Origin, Type};
 
 use crate::formulas::Formulas;
 
@@ -17,13 +18,15 @@ pub struct Layout {
     pub(super) inputs: Vec<Input>,
     /// The fields that are read of JSON. The slots of a row are first those fields, then the values of `--set`.
     pub(super) wanted: Wanted,
-    /// How many fields are read.
-    pub(super) fields: usize,
+    /// The names on the way to each field that is read.
+    pub(super) paths: Vec<Vec<String>>,
     /// What is written of a row.
     pub(super) rows: Rows,
     /// Whether a name in a JSON object that is no field is an error.
     pub(super) is_closed: bool,
     pub(super) to: Form,
+    /// What stands before the rows of a format of columns.
+    pub(super) frame: Frame,
     pub(super) packed: Option<Compression>,
     pub(super) limit: Option<u64>,
     /// Whether the first bad row of a chunk ends it.
@@ -39,6 +42,20 @@ pub struct Layout {
 }
 
 impl Layout {
+    /// How many values a row has.
+    pub(super) fn slots(&self) -> usize {
+        let sets = match &self.rows {
+            Rows::Whole(sets) => sets.iter().map(|(_, slot)| slot + 1).max(),
+            Rows::Columns(columns) => columns.iter().map(|column| column.slot + 1).max(),
+        };
+        self.paths.len().max(sets.unwrap_or(0))
+    }
+
+    /// What is written of a row, if it is not the row as a whole.
+    pub(super) fn columns(&self) -> &[Column] {
+        if let Rows::Columns(columns) = &self.rows { columns } else { &[] }
+    }
+
     /// A hash of all that decides about the result of a task.
     pub(super) fn hash(&self) -> [u8; 16] {
         let hash = *blake3::hash(format!("{self:?}").as_bytes()).as_bytes();
@@ -64,6 +81,8 @@ pub enum Form {
     Lines,
     /// CSV or TSV.
     Csv(Dialect),
+    /// A format of columns.
+    Columnar(Columnar),
 }
 
 impl Form {
@@ -74,6 +93,8 @@ impl Form {
             Format::Ndjson => return Form::Lines,
             Format::Csv => Dialect::CSV,
             Format::Tsv => Dialect::TSV,
+            Format::Parquet => return Form::Columnar(Columnar::Parquet),
+            Format::Arrow => return Form::Columnar(Columnar::Arrow),
         };
         Form::Csv(Dialect { delimiter: delimiter.unwrap_or(usual.delimiter), quote: quote.unwrap_or(usual.quote) })
     }
@@ -81,6 +102,25 @@ impl Form {
     /// Whether it is CSV.
     pub fn is_csv(self) -> bool {
         matches!(self, Form::Csv(_))
+    }
+
+    /// Whether rows are objects of JSON.
+    pub fn is_json(self) -> bool {
+        matches!(self, Form::Array | Form::Lines)
+    }
+
+    /// What its values are.
+    pub fn origin(self) -> Origin {
+        match self {
+            Form::Array | Form::Lines => Origin::Json,
+            Form::Csv(_) => Origin::Text,
+            Form::Columnar(_) => Origin::Columns,
+        }
+    }
+
+    /// The format, if it is one of columns.
+    pub fn columnar(self) -> Option<Columnar> {
+        if let Form::Columnar(format) = self { Some(format) } else { None }
     }
 }
 
@@ -117,40 +157,6 @@ pub enum Kind {
     Like(Type),
     /// Of this type, or the row is bad.
     Only(Type),
-}
-
-/// A type of `--schema`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Type {
-    /// Text
-    Text,
-    /// A number of JSON
-    Number,
-    /// true or false
-    Bool,
-    /// Any value of JSON
-    Json,
-}
-
-impl Type {
-    /// The type that a word names.
-    pub fn parse(word: &str) -> Option<Type> {
-        match word {
-            "text" => Some(Type::Text),
-            "number" => Some(Type::Number),
-            "bool" => Some(Type::Bool),
-            "json" => Some(Type::Json),
-            _ => None,
-        }
-    }
-
-    /// The words for a value of it.
-    pub fn noun(self) -> &'static str {
-        match self {
-            Type::Text => "a text",
-            Type::Number => "a number",
-            Type::Bool => "true or false",
-            Type::Json => "JSON",
-        }
-    }
+    /// From columns to columns: as they are, of the type that they have in the input.
+    Same,
 }

@@ -10,15 +10,25 @@
 mod args;
 mod aside;
 mod columns;
+mod columns_in;
+mod desk;
+mod frame;
 mod inputs;
+mod lay_out;
 mod layout;
 mod plan;
+mod probe;
 mod quarantine;
 mod report;
 mod run;
 mod sample;
 mod sink;
+mod spans;
+mod spelling;
+mod table;
 mod task;
+mod text;
+mod types_out;
 mod write;
 
 #[cfg(test)]
@@ -26,24 +36,24 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
-use crate::data::Compression;
+use crate::data::columnar::{Join, Piece, cut, join};
 use crate::{Access, Item, Job, Plan, PlanError, Replace, Report, TaskError};
 
 pub use args::{OnBadRow, TransformArgs};
 pub use layout::Layout;
 pub use task::{TransformDone, TransformTask};
 
+use aside::in_worker;
 use columns::{Asked, form_of};
 use inputs::Opener;
-use layout::{Form, Rows};
+use lay_out::lay_out;
+use layout::Form;
 use plan::Tasks;
 use quarantine::Quarantine;
 use report::{Counts, InputCounts, MAX_DESCRIBED};
 use sample::Sample;
 use sink::Sink;
 use task::Bad;
-#[cfg(test)]
-pub(crate) use write::write_json;
 
 /// Rows of data in another format.
 #[derive(Debug)]
@@ -109,18 +119,20 @@ impl Transform {
     }
 
     fn place(&self, item: &Item, bad: &Bad) -> String {
-        let is_array = self.layout.inputs.get(item.input).is_some_and(|input| input.form == Form::Array);
-        let path = item.path.display();
-        match self.counts.inputs.get(item.input) {
-            Some(input) if !is_array => format!("`{path}`: line {}: {}", input.lines + bad.line + 1, bad.reason),
-            _ => format!("`{path}`: byte {}: {}", bad.byte + 1, bad.reason),
+        let form = self.layout.inputs.get(item.input).map(|input| input.form);
+        let lines = self.counts.inputs.get(item.input).map_or(0, |input| input.lines);
+        let (path, reason) = (item.path.display(), &bad.reason);
+        match form {
+            Some(Form::Lines | Form::Csv(_)) => format!("`{path}`: line {}: {reason}", lines + bad.line + 1),
+            Some(Form::Columnar(_)) => format!("`{path}`: row {}: {reason}", bad.at.saturating_add(1)),
+            _ => format!("`{path}`: byte {}: {reason}", bad.at.saturating_add(1)),
         }
     }
 }
 
 impl Job for Transform {
     const NAME: &'static str = "transform";
-    const RESULTS_VERSION: u32 = 1;
+    const RESULTS_VERSION: u32 = 2;
     const IS_ORDERED: bool = true;
     const WRITES_OUTPUT: bool = true;
     type Args = TransformArgs;
@@ -153,7 +165,7 @@ impl Job for Transform {
             let looks = asked.looks(form, to);
             let mut input = opener.open(found, form, looks)?;
             let has_header = form.is_csv() && !args.no_header;
-            let mut sample = if looks { opener.sample(&input, has_header)? } else { Sample::default() };
+            let mut sample = if looks { opener.sample(&mut input, has_header)? } else { Sample::default() };
             headers.push((form, quarantine::header(form, &sample, has_header)));
             if form.is_csv() {
                 self.name_columns(&mut sample, &input.path)?;
@@ -164,12 +176,11 @@ impl Job for Transform {
             opened.push((input, sample.header_bytes));
             described.push((form, opened[opened.len() - 1].0.path.display().to_string(), sample));
         }
-        self.layout = asked.layout(&described, to, args)?;
-        self.layout.packed = Compression::of(&self.output);
+        self.layout = lay_out(args, &self.output, &asked, &opener, &opened, &described, to)?;
         self.begin(to, &headers)?;
-        let plain = opened.iter().filter(|(input, _)| input.is_plain());
-        let access = Access { read: plain.map(|(input, _)| input.path.to_path_buf()).collect(), write: Vec::new() };
-        let tasks = Box::new(Tasks::new(opener, opened, self.layout.hash()));
+        let read = opened.iter().filter_map(|(input, _)| input.file()).map(Path::to_path_buf).collect();
+        let access = Access { read, write: Vec::new() };
+        let tasks = Box::new(Tasks::new(opener, opened, self.layout.hash(), to));
         Ok(Plan { tasks, access })
     }
 
@@ -177,7 +188,7 @@ impl Job for Transform {
         run::run(layout, task)
     }
 
-    fn fold(&mut self, item: &Item, done: TransformDone) -> Result<(), TaskError> {
+    fn fold(&mut self, item: &Item, mut done: TransformDone) -> Result<(), TaskError> {
         for bad in &done.bad {
             if self.counts.bad.len() < MAX_DESCRIBED {
                 self.counts.bad.push(format!("skipped a row of {}", self.place(item, bad)));
@@ -187,26 +198,28 @@ impl Job for Transform {
             let help = if done.can_go_on { " (--on-bad-row skip goes on behind bad rows)" } else { "" };
             return Err(TaskError::new(format_args!("failed to read {}{help}", self.place(item, bad))));
         }
-        let Some(sink) = &mut self.sink else { return Ok(()) };
-        if !sink.has_begun() {
-            let header = match (&self.layout.rows, self.layout.to) {
-                (Rows::Columns(columns), Form::Csv(dialect)) => write::header(columns, dialect),
-                _ => Vec::new(),
-            };
-            sink.begin(&header)?;
-        }
-        let written = sink.add(&done)?;
         if self.quarantine.is_some() {
             let places: Vec<String> = done.bad.iter().map(|bad| self.place(item, bad)).collect();
             let undescribed = done.skipped.saturating_sub(done.bad.len() as u64);
             let quarantine = self.quarantine.as_mut();
             quarantine.map_or(Ok(()), |file| file.add(&done.quarantined, &places, undescribed))?;
         }
+        let Some(sink) = &mut self.sink else { return Ok(()) };
+        sink.begin_if_needed(&self.layout)?;
+        if let Some(format) = self.layout.to.columnar().filter(|_| done.written > sink.rows_left()) {
+            done.written = sink.rows_left();
+            let piece = Piece { rows: std::mem::take(&mut done.out), end: std::mem::take(&mut done.end) };
+            let piece = in_worker(cut, (self.layout.frame.clone(), format, piece, done.written), &self.output)?;
+            (done.out, done.end) = (piece.rows, piece.end);
+        }
         if let Some(counts) = self.counts.inputs.get_mut(item.input) {
             counts.read += done.read;
-            counts.written += written;
             counts.skipped += done.skipped;
             counts.lines += done.lines;
+        }
+        let written = sink.add(done)?;
+        if let Some(counts) = self.counts.inputs.get_mut(item.input) {
+            counts.written += written;
         }
         Ok(())
     }
@@ -231,7 +244,17 @@ impl Job for Transform {
         if let Some(file) = quarantine {
             file.commit()?;
         }
-        sink.map_or(Ok(()), Sink::commit)
+        let Some(mut sink) = sink else { return Ok(()) };
+        // There may be inputs without any task.
+        sink.begin_if_needed(&self.layout)?;
+        let end = match self.layout.to.columnar() {
+            Some(format) => {
+                let frame = std::mem::take(&mut self.layout.frame);
+                in_worker(join, Join { frame, format, ends: sink.take_ends() }, &self.output)?.into_vec()
+            }
+            None => Vec::new(),
+        };
+        sink.commit(&end)
     }
 
     fn report(self) -> Box<dyn Report> {

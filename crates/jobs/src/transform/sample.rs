@@ -3,15 +3,16 @@
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
+use crate::data::columnar::Shape;
 use crate::data::csv::{Dialect, RowBorders, Rows};
 use crate::data::json::{Scan, is_number, members};
-use crate::data::{Cell, Raw};
+use crate::data::{Cell, Raw, Type};
 
-use super::layout::{Form, Type};
+use super::layout::Form;
 
 /// Bytes and rows that are looked at.
 pub const SAMPLE_BYTES: usize = 4 << 20;
-const SAMPLE_ROWS: usize = 10_000;
+pub const SAMPLE_ROWS: usize = 10_000;
 /// More columns are hardly meant.
 const MAX_COLUMNS: usize = 100_000;
 
@@ -36,6 +37,8 @@ pub struct Sample {
     /// Bytes and lines of the header.
     pub(super) header_bytes: u64,
     pub(super) header_lines: u64,
+    /// Of a format of columns, all that is known.
+    pub(super) shape: Option<Shape>,
 }
 
 /// Looks at the first rows of an input.
@@ -72,6 +75,7 @@ pub fn sample(ask: Ask) -> Result<Sample, String> {
             }
             Ok(names.finish())
         }
+        Form::Columnar(_) => Ok(Sample::default()),
     }
 }
 

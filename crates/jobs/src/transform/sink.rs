@@ -4,11 +4,14 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use serde_bytes::ByteBuf;
+
 use crate::data::Compression;
 use crate::{NewFile, Replace, TaskError};
 
-use super::layout::Form;
+use super::layout::{Form, Layout};
 use super::task::TransformDone;
+use super::write;
 
 /// Where output goes, and what was written so far.
 #[derive(Debug)]
@@ -19,6 +22,12 @@ pub struct Sink {
     form: Form,
     limit: Option<u64>,
     written: u64,
+    /// Bytes that were written.
+    at: u64,
+    /// Of each task in a format of columns, what would stand behind its rows in a file of their own, and how many bytes further
+    /// behind they begin in this one.
+    ends: Vec<(ByteBuf, u64)>,
+    begin_bytes: u64,
     has_begun: bool,
     /// Whether the reader at the other end has enough.
     is_closed: bool,
@@ -53,6 +62,9 @@ impl Sink {
             form,
             limit,
             written: 0,
+            at: 0,
+            ends: Vec::new(),
+            begin_bytes: 0,
             has_begun: false,
             is_closed: false,
         })
@@ -63,21 +75,22 @@ impl Sink {
         self.is_closed || self.limit.is_some_and(|limit| self.written >= limit)
     }
 
-    /// Whether what stands before all rows was written.
-    pub fn has_begun(&self) -> bool {
-        self.has_begun
-    }
-
-    /// Writes what stands before all rows.
+    /// Writes what stands before all rows, if it was not written yet.
     ///
     /// # Errors
     /// Those of writing.
-    pub fn begin(&mut self, header: &[u8]) -> Result<(), TaskError> {
-        self.has_begun = true;
+    pub fn begin_if_needed(&mut self, layout: &Layout) -> Result<(), TaskError> {
+        if std::mem::replace(&mut self.has_begun, true) {
+            return Ok(());
+        }
         match self.form {
             Form::Array => self.own(b"["),
             Form::Lines => Ok(()),
-            Form::Csv(_) => self.own(header),
+            Form::Csv(dialect) => self.own(&write::header(layout.columns(), dialect)),
+            Form::Columnar(_) => {
+                self.begin_bytes = layout.frame.begin.len() as u64;
+                self.own(&layout.frame.begin)
+            }
         }
     }
 
@@ -85,9 +98,8 @@ impl Sink {
     ///
     /// # Errors
     /// Those of writing.
-    pub fn add(&mut self, done: &TransformDone) -> Result<u64, TaskError> {
-        let left = self.limit.map_or(u64::MAX, |limit| limit.saturating_sub(self.written));
-        let rows = done.written.min(left);
+    pub fn add(&mut self, done: TransformDone) -> Result<u64, TaskError> {
+        let rows = done.written.min(self.rows_left());
         if rows == 0 {
             return Ok(0);
         }
@@ -95,6 +107,10 @@ impl Sink {
             self.own(if self.written == 0 { b"\n" } else { b",\n" })?;
         }
         self.written += rows;
+        if self.form.columnar().is_some() {
+            self.ends.push((done.end, self.at - self.begin_bytes));
+            return self.put(&done.out).map(|()| rows);
+        }
         if self.limit.is_none() {
             return self.put(&done.out).map(|()| rows);
         }
@@ -103,16 +119,27 @@ impl Sink {
         self.own(wanted).map(|()| rows)
     }
 
+    /// How many rows may still be written.
+    pub fn rows_left(&self) -> u64 {
+        self.limit.map_or(u64::MAX, |limit| limit.saturating_sub(self.written))
+    }
+
+    /// Of a format of columns, what the pieces end with, and how much further behind they begin than they would alone.
+    pub fn take_ends(&mut self) -> Vec<(ByteBuf, u64)> {
+        std::mem::take(&mut self.ends)
+    }
+
     /// Whether nothing is left of what was written, if it is not committed.
     pub fn is_a_file(&self) -> bool {
         matches!(self.place, Place::File(_))
     }
 
-    /// Writes what stands behind all rows, and gives a file its name.
+    /// Writes what stands behind all rows (in a format of columns, `end`), and gives a file its name.
     ///
     /// # Errors
     /// Those of writing.
-    pub fn commit(mut self) -> Result<(), TaskError> {
+    pub fn commit(mut self, end: &[u8]) -> Result<(), TaskError> {
+        self.put(end)?;
         if self.form == Form::Array {
             self.own(if self.written == 0 { b"]\n" } else { b"\n]\n" })?;
         }
@@ -138,6 +165,7 @@ impl Sink {
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<(), TaskError> {
+        self.at += bytes.len() as u64;
         let put = match &mut self.place {
             Place::Stdout => io::stdout().write_all(bytes),
             Place::Stream(file) => file.write_all(bytes),

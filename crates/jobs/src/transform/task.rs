@@ -10,7 +10,7 @@ pub struct TransformTask {
     pub(super) input: usize,
     /// A hash of the layout: a journal's result for another one is of no use.
     pub(super) layout: [u8; 16],
-    /// Where the rows begin in the input.
+    /// Where the rows begin in the input: bytes before them, in a format of columns rows.
     pub(super) begin: u64,
     pub(super) source: Source,
     /// Nothing was before them.
@@ -31,6 +31,16 @@ pub enum Source {
     },
     /// Here.
     Block(ByteBuf),
+    /// In a file of columns.
+    Span {
+        /// The file to open.
+        path: ByteBuf,
+        /// Number of the group of rows, and how many rows of it come before.
+        group: u32,
+        skip: u64,
+        /// How many they are.
+        rows: u64,
+    },
 }
 
 /// The rows of one task in their new format.
@@ -38,6 +48,8 @@ pub enum Source {
 pub struct TransformDone {
     /// What is written.
     pub(super) out: ByteBuf,
+    /// Of a format of columns, what would stand behind it in a file of its own.
+    pub(super) end: ByteBuf,
     /// Rows that were read, written and bad.
     pub(super) read: u64,
     pub(super) written: u64,
@@ -59,8 +71,8 @@ pub struct TransformDone {
 /// What is wrong with a row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bad {
-    /// Offset in the input, in bytes.
-    pub(super) byte: u64,
+    /// Offset in the input, in bytes, or in rows of a format of columns.
+    pub(super) at: u64,
     /// Number of the line among those of the task, from 0.
     pub(super) line: u64,
     /// In words.

@@ -1,5 +1,8 @@
 //! The whole job without worker processes: plan, run, fold, finish; files of every format into every other.
 
+mod columns;
+mod hostile;
+
 use std::fs;
 use std::path::PathBuf;
 
@@ -318,7 +321,7 @@ proptest! {
     fn a_table_survives_every_pair_of_formats(table in tables()) {
         let lab = Lab::new();
         lab.file("0.json", serde_json::to_vec_pretty(&table).unwrap());
-        let all = ["json", "ndjson", "csv", "tsv"];
+        let all = ["json", "ndjson", "csv", "tsv", "parquet", "arrow"];
         for first in all {
             for second in all {
                 let (one, two) = (format!("1.{first}"), format!("2.{second}"));

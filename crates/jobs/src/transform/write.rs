@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 
 use crate::data::csv::{self, Dialect};
-use crate::data::json::{self, Scan};
-use crate::data::{Cell, Raw};
+use crate::data::json;
+use crate::data::{Cell, Raw, Type, Value, write_json};
 
-use super::layout::{Column, Form, Kind, Layout, Rows, Type};
+use super::layout::{Column, Form, Kind, Layout, Rows};
 
 /// Writes the slots of a row, which is `whole` in its input, behind what `out` has; for JSON without what separates rows.
 ///
@@ -72,7 +72,7 @@ fn write_csv_row(
             out.push(dialect.delimiter);
         }
         match (column.kind, slots.get(column.slot)) {
-            (Kind::Any | Kind::Like(_), Some(value)) => write_csv(value, dialect, out),
+            (Kind::Any | Kind::Like(_) | Kind::Same, Some(value)) => write_csv(value, dialect, out),
             _ => write_csv(fitted(column, input, slots)?.as_ref(), dialect, out),
         }
     }
@@ -134,63 +134,24 @@ fn fitted<'s, 'a>(column: &Column, input: Form, slots: &'s [Raw<'a>]) -> Result<
     }
 }
 
-/// The value as one of that type, if it is one.
+/// The value as one of that type, if it is one; its text stays as it is.
 fn fit<'a>(value: &Raw<'a>, wanted: Type, input: Form) -> Option<Raw<'a>> {
-    if *value == Raw::Null || matches!(value, Raw::Made(Cell::Null)) {
-        return Some(Raw::Null);
-    }
     let text = value.text();
+    let made = |text: Cow<'a, [u8]>, cell: fn(Cow<'a, str>) -> Cell<'a>| match text {
+        Cow::Borrowed(text) => std::str::from_utf8(text).ok().map(|text| Raw::Made(cell(text.into()))),
+        Cow::Owned(text) => String::from_utf8(text).ok().map(|text| Raw::Made(cell(text.into()))),
+    };
     match (wanted, value) {
-        (Type::Text, _) if text.is_some() => Some(value.clone()),
-        (Type::Text, _) => {
-            let mut json = Vec::new();
-            write_json(value, &mut json);
-            Some(Raw::Made(Cell::Text(String::from_utf8(json).ok()?.into())))
-        }
+        (_, Raw::Null | Raw::Made(Cell::Null)) => Some(Raw::Null),
         (Type::Number, Raw::Number(_) | Raw::Made(Cell::Number(_))) => Some(value.clone()),
-        (Type::Number, Raw::Text(text)) => json::is_number(text).then_some(Raw::Number(text)),
-        (Type::Number, _) => {
-            let text = text.filter(|text| json::is_number(text))?;
-            Some(Raw::Made(Cell::Number(String::from_utf8(text.into_owned()).ok()?.into())))
-        }
-        (Type::Bool, Raw::Bool(_) | Raw::Made(Cell::Bool(_))) => Some(value.clone()),
-        (Type::Bool, _) => match &*text? {
-            b"true" => Some(Raw::Bool(true)),
-            b"false" => Some(Raw::Bool(false)),
-            _ => None,
+        (Type::Number, _) => made(text.filter(|text| json::is_number(text))?, Cell::Number),
+        _ => match Value::of(value, wanted, false, input.origin())? {
+            Value::Bool(truth) => Some(Raw::Bool(truth)),
+            Value::Int(_) | Value::Float(_) | Value::Decimal(_) if text.is_some() => made(text?, Cell::Number),
+            Value::Text(json) if wanted == Type::Json => Some(Raw::Made(Cell::Nested(json.into_owned().into()))),
+            Value::Text(shown) if text.is_none() => Some(Raw::Made(Cell::Text(shown.into_owned().into()))),
+            _ => Some(value.clone()),
         },
-        (Type::Json, Raw::Text(_) | Raw::Escaped(_) | Raw::Doubled(..)) if input.is_csv() => {
-            let text = text?;
-            let mut scan = Scan::new(&text);
-            scan.space();
-            scan.value(0).ok()?;
-            scan.space();
-            let is_all = scan.peek().is_none();
-            let text = String::from_utf8(text.into_owned()).ok().filter(|_| is_all)?;
-            Some(Raw::Made(Cell::Nested(text.into())))
-        }
-        (Type::Json, _) => Some(value.clone()),
-    }
-}
-
-/// Writes a value as JSON.
-#[inline]
-pub fn write_json(value: &Raw<'_>, out: &mut Vec<u8>) {
-    match value {
-        Raw::Null | Raw::Made(Cell::Null) => out.extend_from_slice(b"null"),
-        Raw::Bool(value) | Raw::Made(Cell::Bool(value)) => out.extend_from_slice(word(*value)),
-        Raw::Number(text) => out.extend_from_slice(text),
-        Raw::Text(text) => json::write_string(text, out),
-        Raw::Escaped(text) => {
-            out.push(b'"');
-            out.extend_from_slice(text);
-            out.push(b'"');
-        }
-        Raw::Doubled(text, quote) => json::write_string(&csv::undouble(text, *quote), out),
-        Raw::Nested(text) => out.extend_from_slice(&json::minify(text)),
-        Raw::Made(Cell::Number(text)) => out.extend_from_slice(text.as_bytes()),
-        Raw::Made(Cell::Text(text)) => json::write_string(text.as_bytes(), out),
-        Raw::Made(Cell::Nested(text)) => out.extend_from_slice(&json::minify(text.as_bytes())),
     }
 }
 

@@ -165,7 +165,7 @@ proptest! {
                 let name = String::from_utf8(name.text().unwrap().into_owned()).unwrap();
                 assert_eq!(serde_json::from_slice::<String>(quoted).unwrap(), name);
                 let mut json = Vec::new();
-                crate::transform::write_json(&raw, &mut json);
+                crate::data::write_json(&raw, &mut json);
                 found.insert(name, serde_json::from_slice(&json).unwrap());
             }).unwrap();
             prop_assert_eq!(&found, object);
@@ -207,7 +207,7 @@ fn wanted_fields_are_found_wherever_they_are() {
             .map(|raw| {
                 let mut json = Vec::new();
                 if *raw != Raw::Null {
-                    crate::transform::write_json(raw, &mut json);
+                    crate::data::write_json(raw, &mut json);
                 }
                 String::from_utf8(json).unwrap()
             })

@@ -1,0 +1,84 @@
+//! Reads Parquet: what its footer says, and some rows of a row group.
+
+use arrow_array::RecordBatch;
+use arrow_schema::Schema;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+
+use super::Span;
+use super::shape::Group;
+use crate::regular::Regular;
+
+/// A longer footer is hardly one.
+const MAX_FOOTER_BYTES: u32 = 256 << 20;
+
+/// What the footer of a file says.
+///
+/// # Errors
+/// When it has none.
+pub fn look(file: Regular) -> Result<(Schema, Vec<Group>), String> {
+    let metadata = load(&file.into_file())?;
+    let mut groups = Vec::new();
+    for group in metadata.metadata().row_groups() {
+        let number = |number: i64| u64::try_from(number).map_err(|_| "a row group has less than no rows".to_string());
+        let (bytes, memory_bytes) = (number(group.compressed_size())?, number(group.total_byte_size())?);
+        groups.push(Group { rows: number(group.num_rows())?, bytes, memory_bytes });
+    }
+    Ok((metadata.schema().as_ref().clone(), groups))
+}
+
+fn load(file: &std::fs::File) -> Result<ArrowReaderMetadata, String> {
+    use std::io::{Read, Seek, SeekFrom};
+    let mut tail = [0; 8];
+    let mut at_end = file;
+    let is_read = at_end.seek(SeekFrom::End(-8)).and_then(|_| at_end.read_exact(&mut tail)).is_ok();
+    let [length @ .., b'P', b'A', b'R', b'1'] = tail else {
+        return Err(match &tail[4..] {
+            b"PARE" => "its footer is encrypted".to_string(),
+            _ => "it does not end as Parquet does".to_string(),
+        });
+    };
+    if !is_read || u32::from_le_bytes(length) > MAX_FOOTER_BYTES {
+        return Err(format!("its footer is longer than {} MiB", MAX_FOOTER_BYTES >> 20));
+    }
+    ArrowReaderMetadata::load(file, ArrowReaderOptions::new()).map_err(|error| error.to_string())
+}
+
+/// Reads some rows of a row group, as [`super::read`] says.
+pub fn read(
+    file: Regular,
+    span: Span,
+    names: &[&str],
+    batch_rows: usize,
+    each: &mut dyn FnMut(&RecordBatch) -> Result<bool, String>,
+) -> Result<(), String> {
+    let file = file.into_file();
+    let metadata = load(&file)?;
+    let Some(group) = metadata.metadata().row_groups().get(span.group as usize) else {
+        return Err("it has fewer row groups than before".to_string());
+    };
+    if span.skip.checked_add(span.rows).is_none_or(|end| i64::try_from(end).map_or(true, |end| end > group.num_rows()))
+    {
+        return Err("a row group has fewer rows than before".to_string());
+    }
+    let roots = metadata.parquet_schema().root_schema().get_fields().iter().enumerate();
+    let wanted: Vec<usize> = roots.filter(|(_, root)| names.contains(&root.name())).map(|(n, _)| n).collect();
+    let mask = ProjectionMask::roots(metadata.parquet_schema(), wanted);
+    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
+        .with_row_groups(vec![span.group as usize])
+        .with_projection(mask)
+        .with_batch_size(batch_rows)
+        .with_offset(span.skip as usize)
+        .with_limit(span.rows as usize)
+        .build()
+        .map_err(|error| error.to_string())?;
+    let mut rows = 0;
+    for batch in reader {
+        let batch = batch.map_err(|error| error.to_string())?;
+        rows += batch.num_rows() as u64;
+        if !each(&batch)? {
+            return Ok(());
+        }
+    }
+    if rows == span.rows { Ok(()) } else { Err("a row group has fewer rows than its footer says".to_string()) }
+}

@@ -1,0 +1,101 @@
+//! Reads rows of a format of columns: as values one by one where a row is worked on, else as they are.
+
+use arrow_array::{ArrayRef, BooleanArray, RecordBatch};
+use arrow_select::filter::filter;
+
+use crate::data::Raw;
+use crate::data::columnar::{Columnar, Rendered, Span, at_path, field_at, is_pointed, read, spread};
+use crate::regular::Regular;
+
+use super::desk::{Desk, Out};
+use super::layout::{Kind, Layout};
+
+/// Rows that are made text at once, and rows that are passed on at once: few enough that texts which a file has once, and many
+/// rows share, stay within what one array can hold.
+const TEXT_ROWS: usize = 8 << 10;
+const BATCH_ROWS: usize = 32 << 10;
+
+/// Transforms some rows of a file.
+///
+/// # Errors
+/// When the file cannot be read, or has other columns than before.
+pub fn read_columns(desk: &mut Desk<'_>, file: Regular, format: Columnar, span: Span) -> Result<(), String> {
+    let layout = desk.layout;
+    let rendered = rendered(layout)?;
+    let names = layout.paths.iter().flat_map(|path| [path.first().cloned().unwrap_or_default(), path.join(".")]);
+    let names: Vec<String> = names.collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let is_table = matches!(desk.out, Out::Table(_));
+    let batch_rows = if is_table { BATCH_ROWS } else { TEXT_ROWS };
+    let mut begin = 0;
+    read(file, format, span, &names, batch_rows, &mut |batch| {
+        let wanted = if rendered.is_empty() && layout.formulas.is_empty() && is_table {
+            let rows = batch.num_rows().min(usize::try_from(desk.rows_left()).unwrap_or(usize::MAX));
+            desk.done.read += rows as u64;
+            desk.done.written += rows as u64;
+            (0..batch.num_rows()).map(|row| Some(row < rows)).collect()
+        } else {
+            rows(desk, batch, &rendered, begin)?
+        };
+        begin += batch.num_rows();
+        if let Out::Table(table) = &mut desk.out {
+            table.end_batch(layout.columns(), &mut |slot, like| same(layout, batch, &wanted, slot, like))?;
+        }
+        Ok(!desk.is_over())
+    })
+}
+
+/// The slots that are needed as values.
+fn rendered(layout: &Layout) -> Result<Vec<usize>, String> {
+    let mut slots = layout.formulas.used()?;
+    slots.extend(layout.columns().iter().filter(|column| column.kind != Kind::Same).map(|column| column.slot));
+    if layout.keeps_bad {
+        slots.extend(0..layout.paths.len());
+    }
+    slots.retain(|slot| *slot < layout.paths.len());
+    slots.sort_unstable();
+    slots.dedup();
+    Ok(slots)
+}
+
+/// Takes the rows of a batch one by one; returns which of them were written.
+fn rows(desk: &mut Desk<'_>, batch: &RecordBatch, rendered: &[usize], begin: usize) -> Result<BooleanArray, String> {
+    let mut values = Vec::new();
+    for slot in rendered {
+        let path = desk.layout.paths.get(*slot).map_or(&[][..], Vec::as_slice);
+        if let Some(column) = at_path(batch, path)? {
+            let told = |reason| format!("column `{}`: {reason} (--select leaves it out)", path.join("."));
+            let is_pointed = field_at(batch.schema_ref(), path).is_some_and(is_pointed);
+            values.push((*slot, Rendered::new(&column, is_pointed).map_err(told)?));
+        }
+    }
+    let mut slots = vec![Raw::Null; desk.layout.slots()];
+    let mut wanted = Vec::with_capacity(batch.num_rows());
+    for row in 0..batch.num_rows() {
+        let before = desk.done.written;
+        if !desk.is_over() {
+            slots.fill(Raw::Null);
+            for (slot, values) in &values {
+                slots[*slot] = values.get(row);
+            }
+            desk.row(begin + row, b"", &mut slots);
+        }
+        wanted.push(desk.done.written > before);
+    }
+    Ok(BooleanArray::from(wanted))
+}
+
+/// The values of a column that are passed on, in the wanted rows.
+fn same(
+    layout: &Layout,
+    batch: &RecordBatch,
+    wanted: &BooleanArray,
+    slot: usize,
+    like: &arrow_schema::DataType,
+) -> Result<ArrayRef, String> {
+    let path = layout.paths.get(slot).map_or(&[][..], Vec::as_slice);
+    match at_path(batch, path)? {
+        Some(column) => filter(&spread(column)?, wanted).map_err(|error| error.to_string()),
+        None => Ok(arrow_array::new_null_array(like, wanted.true_count())),
+    }
+}
