@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
 
-/// The program's notion of now, fixed when a job begins: workers, and a run that is taken up again within it, see the same.
+/// The program's notion of now, fixed when a job begins, so that all of its workers have the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Clock {
     now: Timestamp,
