@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::data::csv::{Dialect, RowBorders, Rows, write_text};
-use crate::data::json::{ArrayBorders, Scan, minify};
+use crate::data::json::{ArrayBorders, Scan, Shape, minify};
 use crate::data::{Cell, FieldPath, Raw};
 use crate::decode::Format;
 use crate::expr::Expr;
@@ -208,19 +208,20 @@ pub fn lines(data: &[u8]) {
     let alone: Vec<_> =
         fields.iter().map(|field| parse::LineParser::new(&format, std::slice::from_ref(field), None)).collect();
     let clock = Clock::at(Timestamp::from_unix(1_795_000_000, 0).unwrap_or(Timestamp::EPOCH));
+    let mut shape = Shape::default();
     for line in lines {
         let mut slots = vec![Raw::Null; all.slots()];
-        let is_read = all.read(line, &mut slots).is_ok();
+        let is_read = all.read(line, &mut slots, &mut shape).is_ok();
         for (parser, value) in alone.iter().zip(&slots) {
             let mut slot = [Raw::Null];
             let parser = parser.as_ref().expect("one field of many that are known is known");
-            assert_eq!(parser.read(line, &mut slot).is_ok(), is_read);
+            assert_eq!(parser.read(line, &mut slot, &mut Shape::default()).is_ok(), is_read);
             assert!(!is_read || slot[0] == *value);
             value.cell();
         }
         let Some(timed) = &timed else { continue };
         let mut slots = vec![Raw::Null; timed.slots()];
-        assert_eq!(timed.read(line, &mut slots).is_ok(), is_read);
+        assert_eq!(timed.read(line, &mut slots, &mut Shape::default()).is_ok(), is_read);
         let time = timed.time(&slots).and_then(|text| Timestamp::parse(&text, clock));
         for time in [time, Timestamp::parse(line, clock)].into_iter().flatten() {
             assert_eq!(parse_when(&time.to_string(), clock), Ok(time));

@@ -11,6 +11,7 @@ use super::histogram::Histogram;
 use super::query::Query;
 use super::scan::cut;
 use crate::data::Raw;
+use crate::data::json::Shape;
 use crate::parse::LineParser;
 use crate::time::Timestamp;
 
@@ -51,6 +52,8 @@ pub struct Sift<'q> {
     parser: &'q LineParser,
     table: Option<Table>,
     key: Vec<u8>,
+    /// Of the last line, if it was JSON.
+    shape: Shape,
     /// The span of the last line, and the lines that followed each other in it.
     span: Option<(Timestamp, u64)>,
     tally: Tally,
@@ -73,8 +76,8 @@ impl<'q> Sift<'q> {
     pub fn new(query: &'q Query) -> Result<Sift<'q>, &'q str> {
         let parser = query.parser()?;
         let table = query.has_groups().then(|| Table::new(query.stats.len()));
-        let (key, tally) = (Vec::new(), Tally::default());
-        Ok(Sift { query, parser, table, key, span: None, tally, problem: None })
+        let (key, shape, tally) = (Vec::new(), Shape::default(), Tally::default());
+        Ok(Sift { query, parser, table, key, shape, span: None, tally, problem: None })
     }
 
     /// Reads `text`, which is whole lines and begins at `offset`. Calls `selected` with the lines that meet the conditions:
@@ -117,7 +120,7 @@ impl<'q> Sift<'q> {
 
     #[inline]
     fn line<'a>(&mut self, line: &'a [u8], slots: &mut [Raw<'a>]) -> Result<Verdict, std::borrow::Cow<'static, str>> {
-        self.parser.read(line, slots)?;
+        self.parser.read(line, slots, &mut self.shape)?;
         if !self.query.holds(slots)? {
             return Ok(Verdict::Dropped);
         }

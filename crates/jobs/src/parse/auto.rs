@@ -8,6 +8,7 @@ use super::access::{AccessLines, Server};
 use super::json::JsonLines;
 use super::logfmt::{LogfmtLines, NO_PAIR};
 use super::syslog::SyslogLines;
+use crate::data::json::Shape;
 use crate::data::{FieldPath, Raw};
 
 /// Reads lines of any format.
@@ -33,11 +34,11 @@ impl AutoLines {
         })
     }
 
-    /// Reads a line into `slots`, which are empty.
+    /// Reads a line into `slots`, which are empty; `shape` is that of the last line of JSON.
     #[inline]
-    pub fn read<'a>(&self, line: &'a [u8], slots: &mut [Raw<'a>]) -> Result<(), Reason> {
+    pub fn read<'a>(&self, line: &'a [u8], slots: &mut [Raw<'a>], shape: &mut Shape) -> Result<(), Reason> {
         match line.trim_ascii_start() {
-            [b'{', ..] => return self.json.read(line, slots),
+            [b'{', ..] => return self.json.read(line, slots, shape),
             // A priority: other lines do not begin so.
             [b'<', b'0'..=b'9', ..] => return self.syslog.read(line, slots),
             _ => (),

@@ -1,7 +1,7 @@
 //! Lines that are JSON objects.
 
 use super::Reason;
-use crate::data::json::{Fault, Scan, Wanted};
+use crate::data::json::{Fault, Scan, Shape, Wanted};
 use crate::data::{FieldPath, Raw};
 
 /// Reads lines of one object each.
@@ -21,12 +21,12 @@ impl JsonLines {
         Ok(JsonLines(wanted))
     }
 
-    /// Reads a line into `slots`, which are empty.
+    /// Reads a line into `slots`, which are empty; `shape` is that of the last line.
     #[inline]
-    pub fn read<'a>(&self, line: &'a [u8], slots: &mut [Raw<'a>]) -> Result<(), Reason> {
+    pub fn read<'a>(&self, line: &'a [u8], slots: &mut [Raw<'a>], shape: &mut Shape) -> Result<(), Reason> {
         let mut scan = Scan::new(line);
         scan.space();
-        self.0.read(&mut scan, slots, &mut |_| {}).map_err(told)?;
+        self.0.read(&mut scan, slots, shape, &mut |_| {}).map_err(told)?;
         scan.space();
         match scan.peek() {
             None => Ok(()),

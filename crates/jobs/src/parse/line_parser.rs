@@ -10,6 +10,7 @@ use super::names::{check, flat};
 use super::regex::{LineRegex, RegexLines};
 use super::syslog::{self, SyslogLines};
 use super::{LineFormat, Reason};
+use crate::data::json::Shape;
 use crate::data::{Cell, FieldPath, Raw};
 
 /// Names under which the time of a line is looked for where the format has none of its own.
@@ -90,17 +91,17 @@ impl LineParser {
     }
 
     /// Reads `line`, which has no line feed, into `slots`: each gets a value, or null where the line has none. A carriage
-    /// return at the end does not belong to the line.
+    /// return at the end does not belong to the line. `shape` is that of the last line read by this parser, or a new one.
     ///
     /// # Errors
     /// Why the line is not of the format. The slots have no meaning then.
     #[inline]
-    pub fn read<'a>(&self, line: &'a [u8], slots: &mut [Raw<'a>]) -> Result<(), Reason> {
+    pub fn read<'a>(&self, line: &'a [u8], slots: &mut [Raw<'a>], shape: &mut Shape) -> Result<(), Reason> {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         slots.iter_mut().for_each(|slot| *slot = Raw::Null);
         match &self.lines {
-            Lines::Auto(lines) => lines.read(line, slots)?,
-            Lines::Json(lines) => lines.read(line, slots)?,
+            Lines::Auto(lines) => lines.read(line, slots, shape)?,
+            Lines::Json(lines) => lines.read(line, slots, shape)?,
             Lines::Logfmt(lines) => lines.read(line, slots)?,
             Lines::Access(lines) => lines.read(line, slots)?,
             Lines::Syslog(lines) => lines.read(line, slots)?,

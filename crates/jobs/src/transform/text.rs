@@ -4,7 +4,7 @@ use memchr::memchr;
 
 use crate::data::Raw;
 use crate::data::csv::{Dialect, Rows};
-use crate::data::json::{Fault, Scan};
+use crate::data::json::{Fault, Scan, Shape};
 
 use super::desk::Desk;
 use super::layout::Input;
@@ -17,6 +17,8 @@ pub struct Text<'d, 'l, 'a> {
     is_utf8: bool,
     /// The values of a row: of fields, then of `--set`.
     slots: Vec<Raw<'a>>,
+    /// Of the last object.
+    shape: Shape,
 }
 
 impl<'d, 'l, 'a> Text<'d, 'l, 'a> {
@@ -24,7 +26,7 @@ impl<'d, 'l, 'a> Text<'d, 'l, 'a> {
     pub fn new(desk: &'d mut Desk<'l>, input: &'d Input, text: &'a [u8]) -> Text<'d, 'l, 'a> {
         desk.expect(text.len());
         let slots = vec![Raw::Null; desk.layout.slots()];
-        Text { desk, input, text, is_utf8: std::str::from_utf8(text).is_ok(), slots }
+        Text { desk, input, text, is_utf8: std::str::from_utf8(text).is_ok(), slots, shape: Shape::default() }
     }
 
     /// A value a line.
@@ -109,7 +111,7 @@ impl<'d, 'l, 'a> Text<'d, 'l, 'a> {
         self.slots.fill(Raw::Null);
         let mut unknown = None;
         let is_closed = self.desk.layout.is_closed;
-        self.desk.layout.wanted.read(scan, &mut self.slots, &mut |name| {
+        self.desk.layout.wanted.read(scan, &mut self.slots, &mut self.shape, &mut |name| {
             if is_closed && unknown.is_none() {
                 unknown = Some(name.clone());
             }

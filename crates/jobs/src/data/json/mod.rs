@@ -3,6 +3,7 @@
 mod border;
 mod object;
 mod scan;
+mod shape;
 mod text;
 
 #[cfg(test)]
@@ -11,4 +12,5 @@ mod tests;
 pub use border::ArrayBorders;
 pub use object::{Wanted, members};
 pub use scan::{Fault, Scan, is_number};
+pub use shape::Shape;
 pub use text::{minify, unescape, write_string};

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::scan::{Fault, MAX_DEPTH, Scan};
+use super::shape::Shape;
 use super::unescape;
 use crate::data::{FieldPath, Raw};
 
@@ -69,7 +70,8 @@ impl Wanted {
     }
 
     /// Goes over an object and puts what is wanted into `slots`, which are empty. Of a name that comes twice the last value
-    /// counts. `unknown` is told the names in the outermost object that nobody wants.
+    /// counts. `shape` is that of the last object, read with the same `Wanted`, and then of this one. `unknown` is told the
+    /// names in the outermost object that nobody wants.
     ///
     /// # Errors
     /// When it is no object.
@@ -78,48 +80,75 @@ impl Wanted {
         &self,
         scan: &mut Scan<'a>,
         slots: &mut [Raw<'a>],
+        shape: &mut Shape,
         unknown: &mut impl FnMut(&Raw<'a>),
     ) -> Result<(), Fault> {
-        Ok(self.object(scan, slots, 0, unknown)?)
+        if !scan.take(b'{') {
+            return Err(scan.fault("expected an object"));
+        }
+        let mut guess = 0;
+        for n in 0.. {
+            let rest = scan.rest();
+            let (name, has_escapes, member) = match shape.find(n, rest) {
+                Some(step) => {
+                    let found = (step.name(rest), false, step.member.map(|member| member as usize));
+                    scan.pass(step.len());
+                    found
+                }
+                None => {
+                    let begin = scan.at();
+                    if scan.is_behind_members(n == 0)? {
+                        return Ok(());
+                    }
+                    let quote = scan.at() - begin;
+                    let (name, has_escapes) = scan.name()?;
+                    let member = self.member(name, has_escapes, guess);
+                    if !has_escapes {
+                        shape.note(n, scan.since(begin), quote + 1..quote + 1 + name.len(), member);
+                    }
+                    (name, has_escapes, member)
+                }
+            };
+            match member {
+                None => {
+                    unknown(&if has_escapes { Raw::Escaped(name) } else { Raw::Text(name) });
+                    scan.skip(1)?;
+                }
+                Some(at) => {
+                    guess = at + 1;
+                    self.members[at].read(scan, slots, 1)?;
+                }
+            }
+        }
+        Ok(())
     }
 
-    fn object<'a>(
-        &self,
-        scan: &mut Scan<'a>,
-        slots: &mut [Raw<'a>],
-        depth: usize,
-        unknown: &mut impl FnMut(&Raw<'a>),
-    ) -> Result<(), Box<Fault>> {
+    /// The place of a name as it stands in quotes.
+    #[inline]
+    fn member(&self, name: &[u8], has_escapes: bool, guess: usize) -> Option<usize> {
+        if has_escapes { self.find(&unescape(name), guess) } else { self.find(name, guess) }
+    }
+
+    /// Goes over an object within others.
+    fn object<'a>(&self, scan: &mut Scan<'a>, slots: &mut [Raw<'a>], depth: usize) -> Result<(), Box<Fault>> {
         if !scan.take(b'{') {
             return Err(scan.stop("expected an object"));
         }
-        scan.space();
-        if scan.take(b'}') {
-            return Ok(());
-        }
         let mut guess = 0;
-        loop {
+        for n in 0.. {
+            if scan.is_behind_members(n == 0)? {
+                return Ok(());
+            }
             let (name, has_escapes) = scan.name()?;
-            let found = if has_escapes { self.find(&unescape(name), guess) } else { self.find(name, guess) };
-            match found {
-                None => {
-                    unknown(&if has_escapes { Raw::Escaped(name) } else { Raw::Text(name) });
-                    scan.skip(depth + 1)?;
-                }
+            match self.member(name, has_escapes, guess) {
+                None => scan.skip(depth + 1)?,
                 Some(at) => {
                     guess = at + 1;
                     self.members[at].read(scan, slots, depth + 1)?;
                 }
             }
-            scan.space();
-            if scan.take(b',') {
-                scan.space();
-            } else if scan.take(b'}') {
-                return Ok(());
-            } else {
-                return Err(scan.stop("expected `,` or `}`"));
-            }
         }
+        Ok(())
     }
 }
 
@@ -128,7 +157,7 @@ impl Member {
         self.within.clear(slots);
         let begin = scan.at();
         let value = if !self.within.members.is_empty() && scan.peek() == Some(b'{') {
-            self.within.object(scan, slots, depth, &mut |_| {})?;
+            self.within.object(scan, slots, depth)?;
             Raw::Nested(scan.since(begin))
         } else {
             scan.value(depth)?

@@ -51,6 +51,36 @@ impl<'a> Scan<'a> {
         &self.bytes[begin..self.at]
     }
 
+    /// The text from here on.
+    #[inline]
+    pub(super) fn rest(&self) -> &'a [u8] {
+        &self.bytes[self.at..]
+    }
+
+    /// Goes over so many bytes of [`Scan::rest`], and the white space behind them.
+    #[inline]
+    pub(super) fn pass(&mut self, bytes: usize) {
+        self.at += bytes;
+        self.space();
+    }
+
+    /// Goes over what stands before a member of an object, the first or another one; true if none follows and the object
+    /// was closed.
+    #[inline]
+    pub(super) fn is_behind_members(&mut self, is_first: bool) -> Result<bool, Box<Fault>> {
+        self.space();
+        if self.take(b'}') {
+            return Ok(true);
+        }
+        if !is_first {
+            if !self.take(b',') {
+                return Err(self.stop("expected `,` or `}`"));
+            }
+            self.space();
+        }
+        Ok(false)
+    }
+
     /// The next byte, if there is one.
     #[inline]
     pub fn peek(&self) -> Option<u8> {

@@ -187,6 +187,7 @@ proptest! {
 fn wanted_fields_are_found_wherever_they_are() {
     let paths: Vec<FieldPath> = ["a", "h.n", "h", "`x.y`"].iter().map(|path| path.parse().unwrap()).collect();
     let wanted = Wanted::new(&paths).unwrap();
+    let mut shape = Shape::default();
     for (text, expected, unknown) in [
         ("{}", ["", "", "", ""], ""),
         (r#"{"a":1,"h":{"n":2},"x.y":3}"#, ["1", "2", r#"{"n":2}"#, "3"], ""),
@@ -200,7 +201,9 @@ fn wanted_fields_are_found_wherever_they_are() {
         let mut told = String::new();
         let mut scan = Scan::new(text.as_bytes());
         wanted
-            .read(&mut scan, &mut slots, &mut |name| told.push_str(std::str::from_utf8(&name.text().unwrap()).unwrap()))
+            .read(&mut scan, &mut slots, &mut shape, &mut |name| {
+                told.push_str(std::str::from_utf8(&name.text().unwrap()).unwrap());
+            })
             .unwrap();
         let found: Vec<String> = slots
             .iter()
@@ -229,6 +232,55 @@ fn a_number_ends_at_the_first_byte_that_is_no_digit() {
             text.extend(b"5678 5678");
             let mut scan = Scan::new(&text);
             assert_eq!(scan.value(0).unwrap(), Raw::Number(&text[..digits]), "{digits} {other}");
+        }
+    }
+}
+
+/// An object as it may be written: names from a few, in any order, with or without white space, values of any kind; some
+/// are broken.
+fn object() -> impl Strategy<Value = String> {
+    let name = prop_oneof![
+        Just("a"),
+        Just("b"),
+        Just("\\u0061"),
+        Just("h"),
+        Just("a-name-that-is-longer-than-thirty-two-bytes")
+    ];
+    let value = prop_oneof![
+        Just("1"),
+        Just("-2.5e3"),
+        Just("\"text\""),
+        Just("null"),
+        Just("[1, {}]"),
+        Just("{\"n\":2}"),
+        Just("{\"n\" : [], \"n\":3}"),
+        Just("x"),
+    ];
+    let space = || prop_oneof![4 => Just(""), 1 => Just(" "), 1 => Just("\n ")];
+    let member = (space(), name, space(), space(), value, space());
+    prop::collection::vec(member, 0..5).prop_map(|members| {
+        let members = members.iter().map(|(a, name, b, c, value, d)| format!("{a}\"{name}\"{b}:{c}{value}{d}"));
+        format!("{{{}}}{}", members.collect::<Vec<_>>().join(","), " ".repeat(40))
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3000))]
+
+    #[test]
+    fn the_shape_of_other_objects_changes_nothing(objects in prop::collection::vec(object(), 1..6)) {
+        let paths: Vec<FieldPath> = ["b", "h.n", "a", "h"].iter().map(|path| path.parse().unwrap()).collect();
+        let wanted = Wanted::new(&paths).unwrap();
+        let read = |text: &str, shape: &mut Shape| {
+            let (mut scan, mut slots, mut told) = (Scan::new(text.as_bytes()), vec![Raw::Null; 4], Vec::new());
+            let read = wanted.read(&mut scan, &mut slots, shape, &mut |name| told.push(name.text().unwrap().into_owned()));
+            let slots: Vec<String> = slots.iter().map(|slot| format!("{slot:?}")).collect();
+            (read, scan.at(), slots, told)
+        };
+        let mut shape = Shape::default();
+        // Each comes twice, since it is the second that meets its own shape.
+        for text in objects.iter().flat_map(|text| [text, text]) {
+            prop_assert_eq!(read(text, &mut shape), read(text, &mut Shape::default()), "{}", text);
         }
     }
 }

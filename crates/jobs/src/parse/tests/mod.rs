@@ -8,6 +8,7 @@ mod syslog;
 mod text;
 
 use super::{LineFormat, LineParser};
+use crate::data::json::Shape;
 use crate::data::{Cell, FieldPath, Raw};
 
 /// A parser for the fields that `names` names, between spaces.
@@ -20,7 +21,7 @@ fn parser(format: &str, names: &str) -> LineParser {
 fn read(format: &str, names: &str, line: impl AsRef<[u8]>) -> Result<Vec<String>, String> {
     let parser = parser(format, names);
     let mut slots = vec![Raw::Null; parser.slots()];
-    parser.read(line.as_ref(), &mut slots).map_err(|reason| reason.to_string())?;
+    parser.read(line.as_ref(), &mut slots, &mut Shape::default()).map_err(|reason| reason.to_string())?;
     Ok(slots.iter().map(shown).collect())
 }
 

@@ -2,6 +2,7 @@
 
 use super::super::{LineFormat, LineParser, TimeField};
 use super::shown;
+use crate::data::json::Shape;
 use crate::data::{FieldPath, Raw};
 
 fn fields(names: &[&str]) -> Vec<FieldPath> {
@@ -49,7 +50,7 @@ fn a_field_may_be_asked_for_twice() {
     for (format, line) in [("json", r#"{"a":1,"b":2}"#), ("logfmt", "a=1 b=2"), ("regex:(?<a>1)(?<b>2)", "12")] {
         let parser = LineParser::new(&format.parse().unwrap(), &fields(&["a", "b", "a", "b", "a"]), None).unwrap();
         let mut slots = vec![Raw::Bool(true); parser.slots()];
-        parser.read(line.as_bytes(), &mut slots).unwrap();
+        parser.read(line.as_bytes(), &mut slots, &mut Shape::default()).unwrap();
         assert_eq!(slots.iter().map(shown).collect::<Vec<_>>(), ["#1", "#2", "#1", "#2", "#1"], "{format}");
     }
 }
@@ -59,7 +60,7 @@ fn slots_that_are_missing_harm_nobody() {
     let parser = LineParser::new(&LineFormat::Auto, &fields(&["a", "status", "a"]), Some(&TimeField::Default)).unwrap();
     for line in [r#"{"a":1,"status":2}"#, "a=1 status=2"] {
         let mut slots = [Raw::Null];
-        parser.read(line.as_bytes(), &mut slots).unwrap();
+        parser.read(line.as_bytes(), &mut slots, &mut Shape::default()).unwrap();
         assert_eq!(parser.time(&slots), None);
     }
 }
@@ -72,7 +73,7 @@ fn the_time_is_where_the_format_has_it() {
         let names = if format == "json" { &["ts"][..] } else { &[] };
         let parser = LineParser::new(&format.parse().unwrap(), &fields(names), Some(&time)).unwrap();
         let mut slots = vec![Raw::Null; parser.slots()];
-        parser.read(line.as_bytes(), &mut slots).unwrap();
+        parser.read(line.as_bytes(), &mut slots, &mut Shape::default()).unwrap();
         parser.time(&slots).map(|text| String::from_utf8(text.into_owned()).unwrap())
     };
     let access = r#"::1 - - [22/Nov/2026:10:01:02 +0100] "GET / HTTP/1.1" 200 5 "-" "-""#;

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::{parser, read};
 use crate::data::Raw;
-use crate::data::json::{is_number, write_string};
+use crate::data::json::{Shape, is_number, write_string};
 
 const FORMATS: [&str; 7] =
     ["auto", "json", "logfmt", "nginx", "apache", "syslog", r"regex:(?<a>\w+)=(?<b>[^ ]*)(?: (?<message>.*))?$"];
@@ -152,7 +152,7 @@ proptest! {
         };
         let parser = parser(format, names);
         let mut slots = vec![Raw::Null; parser.slots()];
-        if parser.read(&line, &mut slots).is_ok() {
+        if parser.read(&line, &mut slots, &mut Shape::default()).is_ok() {
             slots.iter().for_each(|slot| drop(slot.cell()));
         }
     }
