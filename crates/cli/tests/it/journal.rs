@@ -219,7 +219,7 @@ fn a_journal_of_another_job_or_other_arguments_is_refused() {
     let whole = fs::read(lab.path("journal")).unwrap();
     for (words, cause) in [
         (&["hash", "a"][..], "it exists (--resume goes on with it, --force begins anew)"),
-        (&["logs", "--resume", "a"], "not for `logs 1: LogsArgs {"),
+        (&["logs", "--resume", "a"], "not for `logs 2: LogsArgs {"),
         (&["hash", "--resume", "-a", "md5", "a"], "algorithm: Some(Md5)"),
         (&["hash", "--resume", "a", "a"], "was made for another purpose, `hash 1: HashArgs { paths: [\"a\"],"),
     ] {
