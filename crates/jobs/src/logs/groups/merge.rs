@@ -8,17 +8,18 @@ use std::io::{self, BufRead};
 use super::Group;
 use super::run::RunReader;
 
-/// Calls `each` with every key of the runs, in their order, and its group.
+/// Calls `each` with every key of the runs, in their order, and its group with the statistics of so many fields.
 ///
 /// # Errors
 /// Those of the runs, and of `each`.
 pub fn merge<'r>(
     runs: impl IntoIterator<Item = Box<dyn BufRead + 'r>>,
+    stats: usize,
     mut each: impl FnMut(&[u8], Group) -> io::Result<()>,
 ) -> io::Result<()> {
     let mut heads = BinaryHeap::new();
     for run in runs {
-        let mut reader = RunReader::new(run);
+        let mut reader = RunReader::new(run, stats);
         if reader.advance()? {
             heads.push(Head(reader));
         }

@@ -45,13 +45,13 @@ proptest! {
             parts.iter().for_each(|part| push_part(&mut key, &raw(part)));
             key
         };
-        prop_assert_eq!(read_key(&key(&parts)), parts.clone());
+        prop_assert_eq!(read_key(&key(&parts), parts.len()), parts.clone());
         prop_assert_eq!(key(&parts) == key(&other), parts == other);
     }
 
     #[test]
     fn any_bytes_are_read_without_harm(bytes in prop::collection::vec(0_u8..8, 0..60)) {
-        read_key(&bytes);
+        prop_assert_eq!(read_key(&bytes, 3).len(), 3);
         let mut store = Store::new(0, 0);
         if store.add(vec![ByteBuf::from(bytes)]).is_ok() {
             read(&store);
@@ -130,13 +130,47 @@ fn runs_that_are_none_are_refused_whole() {
     keys.iter().for_each(|key| write_entry(&mut disordered, key.as_bytes(), 1, &[]).unwrap());
     let endless = vec![0xff; 20];
     let huge = vec![0xff, 0xff, 0xff, 0x7f, 1, 0];
-    for bad in [run, disordered, good[..good.len() - 1].to_vec(), endless, huge, vec![0, 1, 1, 0x80]] {
+    let mut long = Vec::new();
+    write_entry(&mut long, &vec![b'a'; MAX_KEY_BYTES + 1], 1, &[]).unwrap();
+    for bad in [run, disordered, good[..good.len() - 1].to_vec(), endless, huge, long, vec![0, 1, 1, 0x80]] {
         let mut store = Store::new(0, 100);
         store.add(vec![ByteBuf::from(good.clone()), ByteBuf::from(bad)]).unwrap_err();
         assert_eq!(read(&store), BTreeMap::new());
     }
-    let mut reader = RunReader::new(good.as_slice());
+    let mut reader = RunReader::new(good.as_slice(), 0);
     assert!(reader.advance().unwrap() && !reader.advance().unwrap());
+}
+
+#[test]
+fn statistics_that_no_numbers_have_are_refused() {
+    // As a worker would encode them: count, values that are none, least, largest, sum, buckets.
+    type Forged<'f> = (u64, u64, Option<(f64, &'f [u8])>, Option<(f64, &'f [u8])>, Vec<(i32, i128)>, Vec<(i32, u64)>);
+    let is_taken = |stats: Forged| {
+        let body = postcard::to_stdvec(&[stats][..]).unwrap();
+        let mut run = vec![1, 1, body.len() as u8, b'a'];
+        run.extend(body);
+        Store::new(1, 100).add(vec![ByteBuf::from(run)]).is_ok()
+    };
+    let one: Option<(f64, &[u8])> = Some((1.5, b"1.5"));
+    assert!(is_taken((1, 0, one, one, vec![(-1, 15)], vec![(40_020, 1)])));
+    assert!(!is_taken((1, 0, Some((f64::NAN, b"1.5")), one, vec![], vec![])), "no such number");
+    assert!(!is_taken((1, 0, one, Some((1.5, b"\x1b[2J")), vec![], vec![])), "what a terminal would do");
+    assert!(!is_taken((1, 0, one, one, vec![(1, 1), (1, 1)], vec![])), "sums twice");
+    assert!(!is_taken((1, 0, one, one, vec![(i32::MIN, 1)], vec![])), "no such exponent");
+    assert!(!is_taken((1, 0, one, one, vec![], vec![(i32::MIN, 1)])), "no such bucket");
+}
+
+#[test]
+fn groups_that_are_gone_from_the_file_are_an_error() {
+    let mut store = Store::new(0, 0);
+    for key in ["a", "b", "c"] {
+        let mut table = Table::new(0);
+        table.add(key.as_bytes(), |_| 0).unwrap();
+        store.add(table.finish().unwrap()).unwrap();
+    }
+    assert!(store.has_spilled());
+    store.cut_file();
+    store.read(|_, _| ()).unwrap_err();
 }
 
 #[test]
