@@ -216,6 +216,9 @@ fn bad_questions_name_their_flag() {
         (&["--stats", "a", "--stats", "a"], "--stats"),
         (&["--where", "a >"], "--where"),
         (&["--since", "soon"], "--since"),
+        (&["--since", "-1h"], "--since"),
+        (&["--since", "20261122"], "--since"),
+        (&["--until", "2026"], "--until"),
         (&["--until", "2026-13-01"], "--until"),
         (&["--since", "2026-11-22", "--until", "2026-11-22"], "--since, --until"),
         (&["--time", "ts"], "--time"),
@@ -225,8 +228,14 @@ fn bad_questions_name_their_flag() {
         let message = job(&args).unwrap_err().to_string();
         assert!(message.contains(flag), "{args:?}: {message}");
     }
-    for args in [["--top", "0"], ["--top", "3"], ["--histogram", "soon"], ["--parse", "csv"], ["--show-unparsed", "-1"]]
-    {
+    for args in [
+        ["--top", "0"],
+        ["--top", "3"],
+        ["--histogram", "soon"],
+        ["--histogram", "-1s"],
+        ["--parse", "csv"],
+        ["--show-unparsed", "-1"],
+    ] {
         let error = Cli::try_parse_from(["logs", "x"].into_iter().chain(args)).unwrap_err();
         assert!(error.to_string().contains(args[0]), "{error}");
     }
