@@ -5,6 +5,8 @@ use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 use std::io::{self, BufRead};
 
+use serde_bytes::ByteBuf;
+
 use super::Group;
 use super::run::RunReader;
 
@@ -42,6 +44,11 @@ pub fn merge<'r>(
         }
     }
     current.map_or(Ok(()), |(key, sum)| each(&key, sum))
+}
+
+/// Runs that are not in a file.
+pub fn in_memory(runs: &[ByteBuf]) -> impl Iterator<Item = Box<dyn BufRead + '_>> {
+    runs.iter().map(|run| Box::new(run.as_slice()) as Box<dyn BufRead>)
 }
 
 /// A run that stands at an entry; the first in order is the greatest of a heap.

@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 use serde_bytes::ByteBuf;
 
 use super::Group;
-use super::merge::merge;
+use super::merge::{in_memory, merge};
 use super::run::{RunReader, write_entry};
 use crate::logs::stats::Stats;
 use crate::output::Scratch;
@@ -110,10 +110,6 @@ impl Store {
             Ok(())
         })
     }
-}
-
-fn in_memory(runs: &[ByteBuf]) -> impl Iterator<Item = Box<dyn BufRead + '_>> {
-    runs.iter().map(|run| Box::new(run.as_slice()) as Box<dyn BufRead>)
 }
 
 impl Spilled {

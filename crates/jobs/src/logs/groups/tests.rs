@@ -28,7 +28,7 @@ proptest! {
         let mut expected = BTreeMap::new();
         let mut store = Store::new(0, memory_bytes);
         for lines in &tasks {
-            let mut table = Table::within(0, table_bytes);
+            let mut table = Table::within(0, table_bytes, 1 << 20);
             for line in lines {
                 table.add(line.as_bytes(), |_| 0).unwrap();
                 *expected.entry(line.clone().into_bytes()).or_insert(0) += 1;
@@ -100,6 +100,26 @@ fn what_does_not_fit_in_memory_is_in_a_file_that_goes_with_its_owner() {
         })
         .unwrap();
     assert_eq!((lines, count), (4000, 4000));
+}
+
+#[test]
+fn runs_of_a_task_are_merged_before_they_are_too_many() {
+    let count = |keys: usize, lines: usize| {
+        let mut table = Table::within(1, 2000, 10_000);
+        for line in 0..lines {
+            let key = format!("key {}", line * 7 % keys);
+            table.add(key.as_bytes(), |stats| stats[0].add(&Raw::Number(b"2")))?;
+        }
+        let runs = table.finish()?;
+        assert!(runs.iter().map(|run| run.len()).sum::<usize>() <= 10_000);
+        let mut store = Store::new(1, 1 << 20);
+        store.add(runs)?;
+        Ok::<_, std::io::Error>(read(&store))
+    };
+    let groups = count(100, 5000).unwrap();
+    assert_eq!((groups.len(), groups.values().sum::<u64>()), (100, 5000));
+    assert!(groups.values().all(|lines| *lines == 50));
+    assert!(count(1000, 5000).unwrap_err().to_string().contains("--by"));
 }
 
 #[test]
