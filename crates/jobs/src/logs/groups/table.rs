@@ -161,7 +161,7 @@ impl Table {
         if merged.len() > self.runs_bytes / 2 {
             return Err(io::Error::other(format!(
                 "its groups take more than {} MiB; a compressed file is one task, a plain one is several (--by)",
-                self.runs_bytes / 2 >> 20
+                (self.runs_bytes / 2) >> 20
             )));
         }
         self.bytes_in_runs = merged.len();
