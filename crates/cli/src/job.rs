@@ -75,7 +75,11 @@ fn run<J: Job>(job: Result<J, PlanError>, common: &CommonArgs, workers: usize) -
         return match procession_jobs::plan(job, &record::selection(common)) {
             Ok(plan) => {
                 let code = if plan.iter().any(|task| task.problem.is_some()) { SOME_FAILED } else { 0 };
-                exit_code(output.write(|out| output::write_plan(out, J::NAME, &plan, common.format)), code, &log)
+                exit_code(
+                    output.write(|out| output::write_plan(out, J::NAME, &plan, common.format, output.is_terminal())),
+                    code,
+                    &log,
+                )
             }
             Err(error) => bad_usage(error),
         };
@@ -141,7 +145,7 @@ fn report(finished: &Finished, common: &CommonArgs, output: &Output, log: &Log) 
     let written = output.write(|out| match common.format {
         Format::Table => report.text(out),
         Format::Json => output::write_json(out, summary, report.as_ref()),
-        Format::Csv => output::write_csv(out, &report.table()),
+        Format::Csv => output::write_csv(out, &report.table(), output.is_terminal()),
     });
     for warning in report.warnings() {
         log.plain(&warning);

@@ -5,6 +5,7 @@ mod again;
 mod doctor;
 mod flags;
 mod job;
+mod json;
 mod log;
 mod output;
 mod pages;

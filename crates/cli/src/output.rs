@@ -1,7 +1,7 @@
 //! Where the report goes, and its forms.
 
 use std::fs::OpenOptions;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{anyhow, bail};
@@ -60,6 +60,16 @@ impl Output {
             bail!("{error} (-o/--output)");
         }
         Ok(Output::File { path: path.to_path_buf(), replace })
+    }
+
+    /// Whether the report is read by somebody who sees what control characters do.
+    pub fn is_terminal(&self) -> bool {
+        match self {
+            Output::Stdout => io::stdout().is_terminal(),
+            Output::Stderr => io::stderr().is_terminal(),
+            // A fifo would wait for its reader.
+            Output::Stream { .. } | Output::File { .. } => false,
+        }
     }
 
     /// Writes the report. A reader that closes its end early is no error.
@@ -132,22 +142,29 @@ pub fn write_json(out: &mut dyn Write, summary: &Summary, report: &dyn Report) -
         "result": report.json(),
         "failures": failures,
     });
-    serde_json::to_writer_pretty(&mut *out, &object)?;
-    writeln!(out)
+    crate::json::write_json(out, &object)
 }
 
-/// A table as CSV (RFC 4180, with line feeds).
-pub fn write_csv(out: &mut dyn Write, table: &Table) -> io::Result<()> {
+/// A table as CSV (RFC 4180, with line feeds). For a terminal control characters are escaped: a program gets all as it is.
+pub fn write_csv(out: &mut dyn Write, table: &Table, is_for_terminal: bool) -> io::Result<()> {
     let mut csv = csv::Writer::from_writer(out);
-    csv.write_record(&table.header)?;
-    for row in &table.rows {
-        csv.write_record(row)?;
+    for row in std::iter::once(&table.header).chain(&table.rows) {
+        match is_for_terminal {
+            true => csv.write_record(row.iter().map(|cell| printable(cell).into_owned()))?,
+            false => csv.write_record(row)?,
+        }
     }
     csv.flush()
 }
 
 /// The tasks of a plan, for `--dry-run`.
-pub fn write_plan(out: &mut dyn Write, job: &str, plan: &[PlannedTask], format: Format) -> io::Result<()> {
+pub fn write_plan(
+    out: &mut dyn Write,
+    job: &str,
+    plan: &[PlannedTask],
+    format: Format,
+    is_for_terminal: bool,
+) -> io::Result<()> {
     let path = |item: &Item| item.path.display().to_string();
     let problem = |error: &Option<TaskError>| error.as_ref().map(ToString::to_string);
     match format {
@@ -168,15 +185,29 @@ pub fn write_plan(out: &mut dyn Write, job: &str, plan: &[PlannedTask], format: 
                     json!({ "task": number, "input": path(item), "bytes": item.bytes, "problem": problem(error) })
                 })
                 .collect();
-            serde_json::to_writer_pretty(&mut *out, &json!({ "job": job, "tasks": tasks }))?;
-            writeln!(out)
+            crate::json::write_json(out, &json!({ "job": job, "tasks": tasks }))
         }
         Format::Csv => {
             let row = |PlannedTask { number, item, problem: error }: &PlannedTask| {
                 vec![number.to_string(), path(item), item.bytes.to_string(), problem(error).unwrap_or_default()]
             };
             let header = ["task", "input", "bytes", "problem"].map(str::to_string).to_vec();
-            write_csv(out, &Table { header, rows: plan.iter().map(row).collect() })
+            write_csv(out, &Table { header, rows: plan.iter().map(row).collect() }, is_for_terminal)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn csv_for_a_terminal_has_no_control_characters() {
+        let table = Table { header: vec!["k\u{9b}".into()], rows: vec![vec!["a\u{1b}[2J".into()]] };
+        for (is_for_terminal, expected) in [(true, "k\\u{9b}\na\\u{1b}[2J\n"), (false, "k\u{9b}\na\u{1b}[2J\n")] {
+            let mut out = Vec::new();
+            write_csv(&mut out, &table, is_for_terminal).unwrap();
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
         }
     }
 }

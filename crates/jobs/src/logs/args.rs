@@ -43,12 +43,13 @@ pub struct LogsArgs {
     #[arg(long = "where", value_name = "EXPR", allow_hyphen_values = true, help_heading = "Fields")]
     pub condition: Option<String>,
 
-    /// Count only lines from WHEN on: a time, a date, or so long ago (90s, 15m, 1h, 2d).
-    #[arg(long, value_name = "WHEN", help_heading = "Fields")]
+    /// Count only lines from WHEN on: a time, a date, or so long ago (90s, 15m, 1h, 2d). With --journal give a time: so long
+    /// ago is another time when the run is resumed.
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true, help_heading = "Fields")]
     pub since: Option<String>,
 
     /// Count only lines from before WHEN.
-    #[arg(long, value_name = "WHEN", help_heading = "Fields")]
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true, help_heading = "Fields")]
     pub until: Option<String>,
 
     /// The field of a line's time (default: the format's own; else timestamp, @timestamp, time, ts, date or datetime)
@@ -69,7 +70,7 @@ pub struct LogsArgs {
     pub top: Option<usize>,
 
     /// Count lines by spans of time so long: 1s, 1m, 1h, 1d.
-    #[arg(long, value_name = "SPAN", value_parser = parse_span, help_heading = "Fields")]
+    #[arg(long, value_name = "SPAN", value_parser = parse_span, allow_hyphen_values = true, help_heading = "Fields")]
     pub histogram: Option<Duration>,
 
     /// Show the first N lines that cannot be read, as PATH:OFFSET: REASON: LINE.

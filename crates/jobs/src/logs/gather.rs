@@ -82,10 +82,6 @@ impl Gather {
     pub fn add(&mut self, item: &Item, tally: &mut Tally) -> Result<(), TaskError> {
         let Tally { lines, unparsed, without_time, selected, .. } = *tally;
         let (runs, histogram) = (take(&mut tally.runs), take(&mut tally.histogram));
-        let spans = histogram.spans().into_iter().flatten();
-        if spans.clone().any(|(from, _)| !(Timestamp::MIN..=Timestamp::MAX).contains(from)) {
-            return Err(TaskError::new(format_args!("failed to add up `{}`: damaged times", item.path.display())));
-        }
         if self.has_groups {
             self.store.add(runs).map_err(|cause| TaskError::io("add up the groups of", &item.path, &cause))?;
         }

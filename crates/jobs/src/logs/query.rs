@@ -73,7 +73,7 @@ impl Query {
             paths.push(path);
         }
         if let Some(condition) = &args.condition {
-            let condition = Expr::parse(condition).map_err(|error| told("--where", &error))?;
+            let condition = Expr::parse(condition).map_err(|error| error.of_flag("--where"))?;
             for path in condition.fields() {
                 if !paths.contains(path) {
                     paths.push(path.clone());

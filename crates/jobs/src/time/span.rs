@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use super::{Clock, Timestamp};
 
+/// Of seconds since 1970 that are a time a user means: from 1973 on.
+const MIN_DIGITS: usize = 9;
+
 /// Reads a span: `500ms`, `90s`, `15m`, `1.5h`, `2d`, `1w`. A number alone is of seconds, a day has 24 hours.
 ///
 /// # Errors
@@ -39,16 +42,25 @@ pub fn parse_span(text: &str) -> Result<Duration, String> {
 }
 
 /// Reads a point of time as users write it: in any form that [`Timestamp::parse`] takes, or as a span back from now, with
-/// its unit: `90s`, `15m`, `1h`, `2d`, `1w`.
+/// its unit: `90s`, `15m`, `1h`, `2d`, `1w`. A number needs nine digits: `2026` and `20261122` would be times in 1970, which
+/// nobody means.
 ///
 /// # Errors
 /// When it is none, or would be before the year 1.
 pub fn parse_when(text: &str, clock: Clock) -> Result<Timestamp, String> {
+    let number = text.strip_prefix('-').unwrap_or(text);
+    let digits = number.bytes().take_while(u8::is_ascii_digit).count();
+    let is_number = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let wrong = || {
+        "must be a time (2026-11-22, 2026-11-22T10:00:00+01:00, seconds since 1970) or a span back from now (15m, 1h, 2d)"
+            .to_string()
+    };
+    if is_number && digits < MIN_DIGITS {
+        return Err(wrong());
+    }
     if let Some(time) = Timestamp::parse(text.as_bytes(), clock) {
         return Ok(time);
     }
-    let span = parse_span(text).map_err(|_| {
-        "must be a time (2026-11-22, 2026-11-22T10:00:00+01:00, seconds since 1970) or a span back from now (15m, 1h, 2d)"
-    })?;
+    let span = parse_span(text).map_err(|_| wrong())?;
     clock.now().checked_sub(span).ok_or_else(|| "lies before the year 1".to_string())
 }

@@ -64,8 +64,8 @@ fn push_text(key: &mut Vec<u8>, kind: u8, mut text: &[u8]) {
     key.extend(END);
 }
 
-/// The values of a key. Of bytes that are none, what can be read of them.
-pub fn read_key(mut key: &[u8]) -> Vec<KeyPart> {
+/// The values of a key, exactly `count`. Of bytes that are none, what can be read of them, and nulls.
+pub fn read_key(mut key: &[u8], count: usize) -> Vec<KeyPart> {
     let mut parts = Vec::new();
     while let Some((kind, rest)) = key.split_first() {
         key = rest;
@@ -79,6 +79,7 @@ pub fn read_key(mut key: &[u8]) -> Vec<KeyPart> {
             _ => KeyPart::Null,
         });
     }
+    parts.resize(count, KeyPart::Null);
     parts
 }
 

@@ -5,20 +5,23 @@ use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 use std::io::{self, BufRead};
 
+use serde_bytes::ByteBuf;
+
 use super::Group;
 use super::run::RunReader;
 
-/// Calls `each` with every key of the runs, in their order, and its group.
+/// Calls `each` with every key of the runs, in their order, and its group with the statistics of so many fields.
 ///
 /// # Errors
 /// Those of the runs, and of `each`.
 pub fn merge<'r>(
     runs: impl IntoIterator<Item = Box<dyn BufRead + 'r>>,
+    stats: usize,
     mut each: impl FnMut(&[u8], Group) -> io::Result<()>,
 ) -> io::Result<()> {
     let mut heads = BinaryHeap::new();
     for run in runs {
-        let mut reader = RunReader::new(run);
+        let mut reader = RunReader::new(run, stats);
         if reader.advance()? {
             heads.push(Head(reader));
         }
@@ -41,6 +44,11 @@ pub fn merge<'r>(
         }
     }
     current.map_or(Ok(()), |(key, sum)| each(&key, sum))
+}
+
+/// Runs that are not in a file.
+pub fn in_memory(runs: &[ByteBuf]) -> impl Iterator<Item = Box<dyn BufRead + '_>> {
+    runs.iter().map(|run| Box::new(run.as_slice()) as Box<dyn BufRead>)
 }
 
 /// A run that stands at an entry; the first in order is the greatest of a heap.

@@ -8,11 +8,8 @@ use std::io::{self, BufRead, Read};
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::Group;
+use super::{Group, MAX_KEY_BYTES};
 use crate::logs::stats::Stats;
-
-/// No entry is longer: what is longer was damaged, or a worker lies.
-const MAX_ENTRY_BYTES: u64 = 256 << 20;
 
 /// Where a key stands in runs; of two with one place the lesser comes first. Keys that are chosen to have the same place
 /// cost comparisons of keys, and no more.
@@ -49,6 +46,8 @@ fn write_number(run: &mut Vec<u8>, mut number: u64) {
 #[derive(Debug)]
 pub struct RunReader<R> {
     source: R,
+    /// How many fields each group has statistics of.
+    stats: usize,
     place: u64,
     key: Vec<u8>,
     lines: u64,
@@ -59,10 +58,10 @@ pub struct RunReader<R> {
 }
 
 impl<R: BufRead> RunReader<R> {
-    /// Stands before the first entry.
-    pub fn new(source: R) -> RunReader<R> {
+    /// Stands before the first entry of a run with the statistics of so many fields.
+    pub fn new(source: R, stats: usize) -> RunReader<R> {
         let (key, body, last) = Default::default();
-        RunReader { source, place: 0, key, lines: 0, body, last, has_begun: false }
+        RunReader { source, stats, place: 0, key, lines: 0, body, last, has_begun: false }
     }
 
     /// Goes to the next entry; false at the end.
@@ -77,14 +76,15 @@ impl<R: BufRead> RunReader<R> {
         self.lines = self.read_number()?;
         let body = self.read_number()?;
         std::mem::swap(&mut self.key, &mut self.last);
-        read_exactly(&mut self.source, &mut self.key, key)?;
+        read_exactly(&mut self.source, &mut self.key, key, MAX_KEY_BYTES)?;
         let place = place(&self.key);
         if self.has_begun && (place, &self.key) <= (self.place, &self.last) {
             return Err(damaged("its groups are not in order"));
         }
         self.place = place;
         self.has_begun = true;
-        read_exactly(&mut self.source, &mut self.body, body)?;
+        let max_bytes = self.stats.saturating_mul(Stats::MAX_ENCODED_BYTES);
+        read_exactly(&mut self.source, &mut self.body, body, max_bytes)?;
         Ok(true)
     }
 
@@ -103,10 +103,13 @@ impl<R: BufRead> RunReader<R> {
     /// # Errors
     /// When it is none.
     pub fn group(&self) -> io::Result<Group> {
-        let stats = match self.body.as_slice() {
+        let stats: Box<[Stats]> = match self.body.as_slice() {
             [] => Box::default(),
             body => postcard::from_bytes(body).map_err(|cause| damaged(&cause.to_string()))?,
         };
+        if stats.len() != self.stats {
+            return Err(damaged("other statistics"));
+        }
         Ok(Group { lines: self.lines, stats })
     }
 
@@ -130,13 +133,14 @@ impl<R: BufRead> RunReader<R> {
     }
 }
 
-/// Reads so many bytes; takes no more memory than there are.
-fn read_exactly(source: &mut impl BufRead, bytes: &mut Vec<u8>, length: u64) -> io::Result<()> {
+/// Reads so many bytes, at most `max_bytes`: what is longer was damaged, or a worker lies. Takes no more memory than there
+/// are.
+fn read_exactly(source: &mut impl BufRead, bytes: &mut Vec<u8>, length: u64, max_bytes: usize) -> io::Result<()> {
     bytes.clear();
     if length == 0 {
         return Ok(());
     }
-    if length > MAX_ENTRY_BYTES {
+    if length > max_bytes as u64 {
         return Err(damaged("a length is out of bounds"));
     }
     // Mostly all of it is there.

@@ -8,8 +8,9 @@ use std::os::unix::fs::FileExt;
 use serde_bytes::ByteBuf;
 
 use super::Group;
-use super::merge::merge;
+use super::merge::{in_memory, merge};
 use super::run::{RunReader, write_entry};
+use crate::logs::stats::Stats;
 use crate::output::Scratch;
 
 /// Memory for runs.
@@ -51,10 +52,10 @@ impl Store {
     /// When they are none, or cannot be put into the file.
     pub fn add(&mut self, runs: Vec<ByteBuf>) -> io::Result<()> {
         for run in &runs {
-            let mut reader = RunReader::new(run.as_slice());
+            let mut reader = RunReader::new(run.as_slice(), self.stats);
             while reader.advance()? {
-                if reader.group()?.stats.len() != self.stats {
-                    return Err(io::Error::new(io::ErrorKind::InvalidData, "damaged groups: other statistics"));
+                if !reader.group()?.stats.iter().all(Stats::is_sound) {
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, "damaged groups: no statistics of numbers"));
                 }
             }
         }
@@ -72,10 +73,18 @@ impl Store {
         self.spilled.is_some()
     }
 
+    /// Somebody else cuts the file off.
+    #[cfg(test)]
+    pub fn cut_file(&self) {
+        self.spilled.as_ref().unwrap().file.set_len(0).unwrap();
+    }
+
     /// Makes one run of those in memory. If it is small after that, it stays there.
     fn compact(&mut self) -> io::Result<()> {
         let mut merged = Vec::new();
-        merge(in_memory(&self.runs), |key, group| write_entry(&mut merged, key, group.lines, &group.stats))?;
+        merge(in_memory(&self.runs), self.stats, |key, group| {
+            write_entry(&mut merged, key, group.lines, &group.stats)
+        })?;
         if merged.len() > self.memory_bytes / 2 {
             let spilled = match &mut self.spilled {
                 Some(spilled) => spilled,
@@ -96,15 +105,11 @@ impl Store {
     /// When the file cannot be read.
     pub fn read(&self, mut each: impl FnMut(&[u8], Group)) -> io::Result<()> {
         let runs = in_memory(&self.runs).chain(self.spilled.iter().flat_map(Spilled::read));
-        merge(runs, |key, group| {
+        merge(runs, self.stats, |key, group| {
             each(key, group);
             Ok(())
         })
     }
-}
-
-fn in_memory(runs: &[ByteBuf]) -> impl Iterator<Item = Box<dyn BufRead + '_>> {
-    runs.iter().map(|run| Box::new(run.as_slice()) as Box<dyn BufRead>)
 }
 
 impl Spilled {
@@ -142,6 +147,10 @@ impl Read for Section<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let wanted = buffer.len().min(usize::try_from(self.range.end - self.range.start).unwrap_or(usize::MAX));
         let read = self.file.read_at(&mut buffer[..wanted], self.range.start)?;
+        if read == 0 && wanted > 0 {
+            // Groups that are gone must not pass for none.
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
         self.range.start += read as u64;
         Ok(read)
     }

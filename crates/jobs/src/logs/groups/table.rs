@@ -10,13 +10,14 @@ use foldhash::quality::RandomState;
 use hashbrown::HashTable;
 use serde_bytes::ByteBuf;
 
+use super::merge::{in_memory, merge};
 use super::run::{place, write_entry};
 use crate::logs::stats::Stats;
 
 /// Memory that the table takes before it becomes a run.
 const TABLE_BYTES: usize = 32 << 20;
-/// What a task may return. Only compressed files have tasks of more text than that.
-pub const MAX_RUNS_BYTES: usize = 256 << 20;
+/// Of runs, which are merged beyond that. Only compressed files have tasks of more text.
+const RUNS_BYTES: usize = 256 << 20;
 /// About what a group takes beside its key and its statistics.
 const GROUP_BYTES: usize = size_of::<Counted>() + 8;
 
@@ -34,6 +35,8 @@ pub struct Table {
     grown_bytes: usize,
     table_bytes: usize,
     runs: Vec<ByteBuf>,
+    /// What they have now, and may have.
+    bytes_in_runs: usize,
     runs_bytes: usize,
 }
 
@@ -54,11 +57,11 @@ impl Counted {
 impl Table {
     /// No groups, with the statistics of so many fields.
     pub fn new(stats: usize) -> Table {
-        Table::within(stats, TABLE_BYTES)
+        Table::within(stats, TABLE_BYTES, RUNS_BYTES)
     }
 
-    /// The same in so many bytes, which are less than 4 GiB.
-    pub fn within(stats: usize, table_bytes: usize) -> Table {
+    /// The same in a table of so many bytes, which are less than 4 GiB, and runs of so many.
+    pub fn within(stats: usize, table_bytes: usize, runs_bytes: usize) -> Table {
         Table {
             hasher: RandomState::default(),
             numbers: HashTable::new(),
@@ -69,7 +72,8 @@ impl Table {
             grown_bytes: 0,
             table_bytes,
             runs: Vec::new(),
-            runs_bytes: 0,
+            bytes_in_runs: 0,
+            runs_bytes,
         }
     }
 
@@ -143,14 +147,26 @@ impl Table {
         self.keys.clear();
         self.stats.clear();
         self.grown_bytes = 0;
-        self.runs_bytes += run.len();
-        if self.runs_bytes > MAX_RUNS_BYTES {
+        self.bytes_in_runs += run.len();
+        self.runs.push(ByteBuf::from(run));
+        if self.bytes_in_runs > self.runs_bytes { self.compact() } else { Ok(()) }
+    }
+
+    /// Makes one run of all. There must be room for as much again, or every further run would lead to the next merge.
+    fn compact(&mut self) -> io::Result<()> {
+        let mut merged = Vec::new();
+        merge(in_memory(&self.runs), self.stats_per_group, |key, group| {
+            write_entry(&mut merged, key, group.lines, &group.stats)
+        })?;
+        if merged.len() > self.runs_bytes / 2 {
             return Err(io::Error::other(format!(
                 "its groups take more than {} MiB; a compressed file is one task, a plain one is several (--by)",
-                MAX_RUNS_BYTES >> 20
+                (self.runs_bytes / 2) >> 20
             )));
         }
-        self.runs.push(ByteBuf::from(run));
+        self.bytes_in_runs = merged.len();
+        self.runs.clear();
+        self.runs.push(ByteBuf::from(merged));
         Ok(())
     }
 }

@@ -28,7 +28,7 @@ proptest! {
         let mut expected = BTreeMap::new();
         let mut store = Store::new(0, memory_bytes);
         for lines in &tasks {
-            let mut table = Table::within(0, table_bytes);
+            let mut table = Table::within(0, table_bytes, 1 << 20);
             for line in lines {
                 table.add(line.as_bytes(), |_| 0).unwrap();
                 *expected.entry(line.clone().into_bytes()).or_insert(0) += 1;
@@ -45,13 +45,13 @@ proptest! {
             parts.iter().for_each(|part| push_part(&mut key, &raw(part)));
             key
         };
-        prop_assert_eq!(read_key(&key(&parts)), parts.clone());
+        prop_assert_eq!(read_key(&key(&parts), parts.len()), parts.clone());
         prop_assert_eq!(key(&parts) == key(&other), parts == other);
     }
 
     #[test]
     fn any_bytes_are_read_without_harm(bytes in prop::collection::vec(0_u8..8, 0..60)) {
-        read_key(&bytes);
+        prop_assert_eq!(read_key(&bytes, 3).len(), 3);
         let mut store = Store::new(0, 0);
         if store.add(vec![ByteBuf::from(bytes)]).is_ok() {
             read(&store);
@@ -103,6 +103,26 @@ fn what_does_not_fit_in_memory_is_in_a_file_that_goes_with_its_owner() {
 }
 
 #[test]
+fn runs_of_a_task_are_merged_before_they_are_too_many() {
+    let count = |keys: usize, lines: usize| {
+        let mut table = Table::within(1, 2000, 10_000);
+        for line in 0..lines {
+            let key = format!("key {}", line * 7 % keys);
+            table.add(key.as_bytes(), |stats| stats[0].add(&Raw::Number(b"2")))?;
+        }
+        let runs = table.finish()?;
+        assert!(runs.iter().map(|run| run.len()).sum::<usize>() <= 10_000);
+        let mut store = Store::new(1, 1 << 20);
+        store.add(runs)?;
+        Ok::<_, std::io::Error>(read(&store))
+    };
+    let groups = count(100, 5000).unwrap();
+    assert_eq!((groups.len(), groups.values().sum::<u64>()), (100, 5000));
+    assert!(groups.values().all(|lines| *lines == 50));
+    assert!(count(1000, 5000).unwrap_err().to_string().contains("--by"));
+}
+
+#[test]
 fn few_groups_of_many_tasks_stay_in_memory() {
     let mut store = Store::new(0, 10_000);
     for _ in 0..1000 {
@@ -130,13 +150,47 @@ fn runs_that_are_none_are_refused_whole() {
     keys.iter().for_each(|key| write_entry(&mut disordered, key.as_bytes(), 1, &[]).unwrap());
     let endless = vec![0xff; 20];
     let huge = vec![0xff, 0xff, 0xff, 0x7f, 1, 0];
-    for bad in [run, disordered, good[..good.len() - 1].to_vec(), endless, huge, vec![0, 1, 1, 0x80]] {
+    let mut long = Vec::new();
+    write_entry(&mut long, &vec![b'a'; MAX_KEY_BYTES + 1], 1, &[]).unwrap();
+    for bad in [run, disordered, good[..good.len() - 1].to_vec(), endless, huge, long, vec![0, 1, 1, 0x80]] {
         let mut store = Store::new(0, 100);
         store.add(vec![ByteBuf::from(good.clone()), ByteBuf::from(bad)]).unwrap_err();
         assert_eq!(read(&store), BTreeMap::new());
     }
-    let mut reader = RunReader::new(good.as_slice());
+    let mut reader = RunReader::new(good.as_slice(), 0);
     assert!(reader.advance().unwrap() && !reader.advance().unwrap());
+}
+
+#[test]
+fn statistics_that_no_numbers_have_are_refused() {
+    // As a worker would encode them: count, values that are none, least, largest, sum, buckets.
+    type Forged<'f> = (u64, u64, Option<(f64, &'f [u8])>, Option<(f64, &'f [u8])>, Vec<(i32, i128)>, Vec<(i32, u64)>);
+    let is_taken = |stats: Forged| {
+        let body = postcard::to_stdvec(&[stats][..]).unwrap();
+        let mut run = vec![1, 1, body.len() as u8, b'a'];
+        run.extend(body);
+        Store::new(1, 100).add(vec![ByteBuf::from(run)]).is_ok()
+    };
+    let one: Option<(f64, &[u8])> = Some((1.5, b"1.5"));
+    assert!(is_taken((1, 0, one, one, vec![(-1, 15)], vec![(40_020, 1)])));
+    assert!(!is_taken((1, 0, Some((f64::NAN, b"1.5")), one, vec![], vec![])), "no such number");
+    assert!(!is_taken((1, 0, one, Some((1.5, b"\x1b[2J")), vec![], vec![])), "what a terminal would do");
+    assert!(!is_taken((1, 0, one, one, vec![(1, 1), (1, 1)], vec![])), "sums twice");
+    assert!(!is_taken((1, 0, one, one, vec![(i32::MIN, 1)], vec![])), "no such exponent");
+    assert!(!is_taken((1, 0, one, one, vec![], vec![(i32::MIN, 1)])), "no such bucket");
+}
+
+#[test]
+fn groups_that_are_gone_from_the_file_are_an_error() {
+    let mut store = Store::new(0, 0);
+    for key in ["a", "b", "c"] {
+        let mut table = Table::new(0);
+        table.add(key.as_bytes(), |_| 0).unwrap();
+        store.add(table.finish().unwrap()).unwrap();
+    }
+    assert!(store.has_spilled());
+    store.cut_file();
+    store.read(|_, _| ()).unwrap_err();
 }
 
 #[test]

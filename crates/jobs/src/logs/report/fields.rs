@@ -67,7 +67,7 @@ impl Fields {
         let mut rows = vec![self.group_header(".").iter().map(|name| cell(name)).collect::<Vec<_>>()];
         let shown = if self.has_top { usize::MAX } else { MAX_ROWS };
         for row in self.found.rows.iter().take(shown) {
-            let key = read_key(&row.key);
+            let key = read_key(&row.key, self.query.by.len());
             let stats = row.stats.iter().flat_map(|summary| summary_cells(summary, short));
             rows.push(
                 key.iter().map(|part| cell(&shown_part(part))).chain([row.lines.to_string()]).chain(stats).collect(),
@@ -148,7 +148,7 @@ impl Fields {
     }
 
     fn row_json(&self, row: &Row) -> Value {
-        let key: Vec<Value> = read_key(&row.key).iter().map(json_part).collect();
+        let key: Vec<Value> = read_key(&row.key, self.query.by.len()).iter().map(json_part).collect();
         let mut object = json!({"key": key, "lines": row.lines});
         if !self.query.stats.is_empty() {
             let stats = self.query.stats.iter().zip(&row.stats);
@@ -164,7 +164,12 @@ impl Fields {
         if !query.by.is_empty() {
             let row = |row: &Row| {
                 let stats = row.stats.iter().flat_map(|summary| summary_cells(summary, whole));
-                read_key(&row.key).iter().map(csv_part).chain([row.lines.to_string()]).chain(stats).collect()
+                read_key(&row.key, self.query.by.len())
+                    .iter()
+                    .map(csv_part)
+                    .chain([row.lines.to_string()])
+                    .chain(stats)
+                    .collect()
             };
             return Some(Table { header: self.group_header("_"), rows: found.rows.iter().map(row).collect() });
         }

@@ -75,9 +75,12 @@ pub fn summary_json(summary: &Summary) -> Value {
     Value::Object(object)
 }
 
-/// A number with all its digits.
+/// A number with all its digits that count.
 pub fn whole(value: f64) -> String {
-    value.to_string()
+    match value == 0.0 || (1e-5..1e16).contains(&value.abs()) {
+        true => value.to_string(),
+        false => format!("{value:e}"),
+    }
 }
 
 /// A number with four digits that count.
@@ -109,6 +112,15 @@ mod tests {
             ("123456789012345678901234567890", serde_json::json!("123456789012345678901234567890")),
         ] {
             assert_eq!(json_number(text), expected);
+        }
+    }
+
+    #[test]
+    fn no_zeros_are_made_up() {
+        for (value, expected) in
+            [(0.0, "0"), (-12.25, "-12.25"), (1e308, "1e308"), (-2.5e-7, "-2.5e-7"), (5e15, "5000000000000000")]
+        {
+            assert_eq!(whole(value), expected);
         }
     }
 

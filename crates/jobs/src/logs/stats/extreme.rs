@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
 
+use super::number::Number;
 use crate::expr::compare_numbers;
 
 /// Which one.
@@ -36,6 +37,11 @@ impl Extreme {
         if let Some((value, text)) = &other.0 {
             self.add(side, *value, text);
         }
+    }
+
+    /// Whether it is a number as [`Number::read`] reads it.
+    pub fn is_sound(&self) -> bool {
+        self.0.as_ref().is_none_or(|(value, text)| Number::read(text).is_some_and(|number| number.value == *value))
     }
 
     /// The nearest f64.

@@ -57,6 +57,8 @@ pub const QUANTILES: [(&str, f64); 3] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.9
 impl Stats {
     /// About the bytes that one takes before anything is added.
     pub const BYTES: usize = size_of::<Stats>();
+    /// No encoded one is longer: 149,000 buckets of 13 bytes, and little else.
+    pub const MAX_ENCODED_BYTES: usize = 2 << 20;
 
     /// Adds a value; null is none. Tells how many bytes of memory that took.
     pub fn add(&mut self, value: &Raw<'_>) -> usize {
@@ -85,6 +87,11 @@ impl Stats {
         self.sketch.merge(&other.sketch);
     }
 
+    /// Whether it is one that numbers can have. What comes from elsewhere may be any, and take time and memory without end.
+    pub fn is_sound(&self) -> bool {
+        self.min.is_sound() && self.max.is_sound() && self.sum.is_sound() && self.sketch.is_sound()
+    }
+
     /// What is shown of them.
     pub fn summary(&self) -> Summary {
         let bounds = self.min.value().zip(self.max.value());
@@ -97,7 +104,7 @@ impl Stats {
             count: self.count,
             not_numbers: self.not_numbers,
             min: self.min.text(),
-            mean: (self.count > 0).then(|| self.sum.total() / self.count as f64),
+            mean: (self.count > 0).then(|| self.sum.mean(self.count)),
             quantiles: QUANTILES.map(quantile),
             max: self.max.text(),
         }

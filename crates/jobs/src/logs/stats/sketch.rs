@@ -14,8 +14,9 @@ pub const ERROR: f64 = 0.01;
 const GAMMA: f64 = (1.0 + ERROR) / (1.0 - ERROR);
 /// Makes all indexes of positive numbers positive: the least f64 has -37,220.
 const OFFSET: i32 = 40_000;
-/// About the bytes of a bucket in the map.
+/// About the bytes of a bucket in the map, and of the first one: a map's node has room for eleven.
 const BUCKET_BYTES: usize = 32;
+const FIRST_BUCKET_BYTES: usize = 160;
 
 /// Counts by bucket: 0 of zeros, above it of positive numbers, below it of negative ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +27,17 @@ impl Sketch {
     pub fn add(&mut self, value: f64) -> usize {
         let before = self.0.len();
         *self.0.entry(bucket(value)).or_insert(0) += 1;
-        (self.0.len() - before) * BUCKET_BYTES
+        match self.0.len() - before {
+            0 => 0,
+            _ if before == 0 => FIRST_BUCKET_BYTES,
+            _ => BUCKET_BYTES,
+        }
+    }
+
+    /// Whether all buckets are some that numbers can have.
+    pub fn is_sound(&self) -> bool {
+        let ends = [self.0.first_key_value(), self.0.last_key_value()];
+        ends.into_iter().flatten().all(|(bucket, _)| bucket.unsigned_abs() <= 2 * OFFSET.unsigned_abs())
     }
 
     /// Adds the counts of another.

@@ -79,6 +79,17 @@ fn decimals_add_up_exactly() {
 }
 
 #[test]
+fn a_mean_is_finite_where_the_sum_is_not() {
+    for number in ["1e308", "-1.5e308"] {
+        let mean = stats(&vec![number.to_string(); 7]).summary().mean.unwrap();
+        let expected: f64 = number.parse().unwrap();
+        assert!((mean / expected - 1.0).abs() < 1e-15, "{mean}");
+    }
+    let both = ["1.7e308", "1.7e308", "1e-300"].map(String::from).to_vec();
+    assert!((stats(&both).summary().mean.unwrap() / (1.7e308 / 3.0 * 2.0) - 1.0).abs() < 1e-15);
+}
+
+#[test]
 fn extremes_stay_as_they_stand() {
     let texts = ["10.50", "10.5", "9007199254740993", "9007199254740992.5", "9007199254740992"].map(String::from);
     for texts in [texts.to_vec(), texts.iter().rev().cloned().collect()] {

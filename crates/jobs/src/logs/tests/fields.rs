@@ -126,6 +126,46 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn a_worker_that_lies_does_no_harm(
+        lines in lines(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        is_asked in any::<bool>(),
+    ) {
+        let folder = TempDir::new().unwrap();
+        let text: String = lines.iter().map(|line| line.text() + "\n").collect();
+        let path = file(&folder, "a", text.as_bytes());
+        let asked = ["--by", "k", "--stats", "v", "--histogram", "1m", "--show-unparsed", "3"].map(OsStr::new);
+        let args = [&["--parse=json", "-e", "ERROR", "--show=2"].map(OsStr::new)[..], &[path.as_os_str()]].concat();
+        let honest = job(&[&asked[..], &args].concat()).unwrap();
+        let mut lied_to = if is_asked { job(&[&asked[..], &args].concat()).unwrap() } else { job(&args).unwrap() };
+        for planned in lied_to.plan().unwrap().tasks {
+            let Planned::Task(item, task) = planned else { panic!("a failure") };
+            let mut bytes = postcard::to_stdvec(&LogsJob::run(&honest.context, task).unwrap()).unwrap();
+            for (at, byte) in &changes {
+                let at = at.index(bytes.len());
+                bytes[at] = *byte;
+            }
+            if let Ok(done) = postcard::from_bytes(&bytes) {
+                let _ = lied_to.fold(&item, done);
+            }
+        }
+        let _ = lied_to.finish(true);
+        let report = Box::new(lied_to).report();
+        let mut text = Vec::new();
+        report.text(&mut text).unwrap();
+        let is_hidden = |letter: char| letter.is_control() && !['\n', '\t'].contains(&letter);
+        prop_assert!(!String::from_utf8(text).unwrap().contains(is_hidden));
+        report.json();
+        report.warnings();
+        let table = report.table();
+        prop_assert!(table.rows.iter().all(|row| row.len() == table.header.len()));
+    }
+}
+
 #[test]
 fn times_are_from_since_on_and_before_until() {
     let folder = TempDir::new().unwrap();
@@ -216,6 +256,9 @@ fn bad_questions_name_their_flag() {
         (&["--stats", "a", "--stats", "a"], "--stats"),
         (&["--where", "a >"], "--where"),
         (&["--since", "soon"], "--since"),
+        (&["--since", "-1h"], "--since"),
+        (&["--since", "20261122"], "--since"),
+        (&["--until", "2026"], "--until"),
         (&["--until", "2026-13-01"], "--until"),
         (&["--since", "2026-11-22", "--until", "2026-11-22"], "--since, --until"),
         (&["--time", "ts"], "--time"),
@@ -225,8 +268,14 @@ fn bad_questions_name_their_flag() {
         let message = job(&args).unwrap_err().to_string();
         assert!(message.contains(flag), "{args:?}: {message}");
     }
-    for args in [["--top", "0"], ["--top", "3"], ["--histogram", "soon"], ["--parse", "csv"], ["--show-unparsed", "-1"]]
-    {
+    for args in [
+        ["--top", "0"],
+        ["--top", "3"],
+        ["--histogram", "soon"],
+        ["--histogram", "-1s"],
+        ["--parse", "csv"],
+        ["--show-unparsed", "-1"],
+    ] {
         let error = Cli::try_parse_from(["logs", "x"].into_iter().chain(args)).unwrap_err();
         assert!(error.to_string().contains(args[0]), "{error}");
     }
