@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::StyledStr;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use procession::Limits;
 use procession_jobs::hash::HashArgs;
@@ -27,14 +28,14 @@ const EXIT_CODES: &str = "Exit codes: 0 every task done, 1 some task failed (the
 /// One line for each job.
 #[derive(Debug, Subcommand)]
 pub enum JobCommand {
-    /// Count lines, and the lines that match patterns
-    #[command(after_help = LOGS_EXAMPLES)]
+    /// Count log lines, by patterns and by fields, and measure what is in them
+    #[command(long_about = long_about::<LogsArgs>(), after_help = LOGS_EXAMPLES)]
     Logs(JobArgs<LogsArgs>),
     /// Print or check checksums of files
     #[command(after_help = HASH_EXAMPLES)]
     Hash(JobArgs<HashArgs>),
-    /// Turn rows of data into another format: JSON, NDJSON, CSV, TSV
-    #[command(after_help = TRANSFORM_EXAMPLES)]
+    /// Turn rows of data into another format: JSON, NDJSON, CSV, TSV, Parquet, Arrow
+    #[command(long_about = long_about::<TransformArgs>(), after_help = TRANSFORM_EXAMPLES)]
     Transform(JobArgs<TransformArgs>),
     /// Tell what this machine gives to run jobs, and what to do about what is missing
     #[command(after_help = DOCTOR_EXAMPLES)]
@@ -58,12 +59,15 @@ pub struct JobArgs<T: Args> {
     pub common: CommonArgs,
 }
 
+/// What a job's arguments say of the job: the line above in `JobCommand` would stand in its place.
+fn long_about<A: Args>() -> StyledStr {
+    A::augment_args(clap::Command::default()).get_long_about().cloned().unwrap_or_default()
+}
+
 const LOGS_EXAMPLES: &str = "Examples:
   procession logs -e 'ERROR|WARN' /var/log
   procession logs -e errors=ERROR -e slow='took=[0-9]{4,}ms' --show 5 app.log app.log.1.gz
   zcat old.gz | procession logs -e ERROR --format json -
-
-By fields:
   procession logs --parse nginx --by status,method --top 10 access.log
   procession logs --where 'level = \"error\"' --histogram 1m --since 1h app.ndjson
   procession logs --by host --stats duration_ms --format csv -o slow.csv app.ndjson";
@@ -116,7 +120,7 @@ pub struct CommonArgs {
     #[arg(long, value_name = "SIZE", value_parser = parse_size, allow_negative_numbers = true)]
     pub memory_limit: Option<u64>,
 
-    /// Kill a task that uses more CPU time than DUR
+    /// Kill a task that uses more CPU time than DUR (500ms, 30s, 5m, 1h)
     #[arg(long, value_name = "DUR", value_parser = parse_duration, allow_negative_numbers = true)]
     pub cpu_limit: Option<Duration>,
 
@@ -136,11 +140,11 @@ pub struct CommonArgs {
     #[arg(long)]
     pub fail_fast: bool,
 
-    /// Do only the tasks with these numbers: those that --dry-run shows, and of `failures[].task`
-    #[arg(long, value_name = "N", value_delimiter = ',')]
+    /// Do only the tasks with these numbers, as --dry-run and `failures[].task` of --format json have them
+    #[arg(long, value_name = "N,...", value_delimiter = ',')]
     pub only: Option<Vec<usize>>,
 
-    /// What workers may reach is their input and nothing else: auto as far as the kernel keeps them to it, require or fail
+    /// Whether the kernel keeps workers to their inputs: no other files, no network, no programs
     #[arg(long, value_enum, value_name = "MODE", default_value_t = Sandbox::Auto)]
     pub sandbox: Sandbox,
 
@@ -168,7 +172,7 @@ pub struct CommonArgs {
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = When::Auto, help_heading = "Output")]
     pub progress: When,
 
-    /// Print no summary, and of messages only errors
+    /// Print no summary and no hints; errors and warnings stay
     #[arg(short, conflicts_with = "verbose", help_heading = "Output")]
     pub quiet: bool,
 

@@ -54,7 +54,7 @@ pub fn completions(args: &CompletionsArgs) -> ExitCode {
 pub fn man(args: &ManArgs) -> ExitCode {
     let mut command = Command::command();
     command.build();
-    let page = match &args.job {
+    let mut page = match &args.job {
         None => command,
         Some(job) => match command.find_subcommand(job) {
             Some(found) => found.clone(),
@@ -67,8 +67,47 @@ pub fn man(args: &ManArgs) -> ExitCode {
     };
     let mut out = Vec::new();
     // Writing to memory does not fail.
-    let _ = Man::new(page).render(&mut out);
+    let _ = write_page(&mut page, &mut out);
     print("man", &out)
+}
+
+/// Writes a page, with a synopsis in one line and examples as they are: clap_mangen would name every flag and fill the lines.
+fn write_page(page: &mut clap::Command, out: &mut Vec<u8>) -> io::Result<()> {
+    let usage = page.render_usage().to_string();
+    let help = page.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let man = Man::new(page.clone());
+    man.render_title(out)?;
+    man.render_name_section(out)?;
+    write_section(out, "SYNOPSIS", usage.trim_start_matches("Usage: "))?;
+    man.render_description_section(out)?;
+    man.render_options_section(out)?;
+    if page.has_subcommands() {
+        man.render_subcommands_section(out)?;
+    }
+    match help.strip_prefix("Examples:\n") {
+        Some(examples) => write_section(out, "EXAMPLES", examples),
+        None => write_section(out, "NOTES", &help),
+    }
+}
+
+/// Writes a section whose indented lines stay as they are (groff_man(7)).
+fn write_section(out: &mut Vec<u8>, heading: &str, text: &str) -> io::Result<()> {
+    writeln!(out, ".SH {heading}")?;
+    let mut is_filled = true;
+    for line in text.lines() {
+        let fills = !line.starts_with(' ');
+        if fills != is_filled {
+            writeln!(out, "{}", if fills { ".fi" } else { ".nf" })?;
+            is_filled = fills;
+        }
+        if line.is_empty() {
+            writeln!(out, ".PP")?;
+            continue;
+        }
+        // At the begin of a line a point and an apostrophe would be commands.
+        writeln!(out, "\\&{}", line.trim_start().replace('\\', "\\e").replace('-', "\\-").replace('\'', "\\(aq"))?;
+    }
+    if is_filled { Ok(()) } else { writeln!(out, ".fi") }
 }
 
 fn print(job: &str, text: &[u8]) -> ExitCode {

@@ -44,10 +44,10 @@ fn an_access_log_is_grouped_by_status() {
          access.log           5         4         1\n\
          total of 1 file      5         4         1\n\
          \n\
-         status  lines  body_bytes_sent.count  body_bytes_sent.min  body_bytes_sent.mean  body_bytes_sent.p50  body_bytes_sent.p90  body_bytes_sent.p99  body_bytes_sent.max\n\
-         200         2                      2                  612                   612                  612                  612                  612                  612\n\
-         302         1                      1                    0                     0                    0                    0                    0                    0\n\
-         404         1                      1                  153                   153                  153                  153                  153                  153\n\
+         status  lines  field            count  min  mean  p50  p90  p99  max\n\
+         200         2  body_bytes_sent      2  612   612  612  612  612  612\n\
+         302         1  body_bytes_sent      1    0     0    0    0    0    0\n\
+         404         1  body_bytes_sent      1  153   153  153  153  153  153\n\
          \n\
          field            count  min   mean  p50  p90  p99  max\n\
          body_bytes_sent      4    0  344.2  153  608  608  612\n\
@@ -64,6 +64,27 @@ fn an_access_log_is_grouped_by_status() {
     assert_eq!(run.messages(), ["1 of 5 lines could not be read"]);
     let csv = lab.run([&args[..5], &["--format", "csv", "access.log"]].concat());
     assert!(csv.expect(0).out().starts_with("status,lines\n200,2\n302,1\n404,1\n"));
+}
+
+#[test]
+fn each_group_has_a_row_for_each_field_and_fields_that_are_nowhere_are_told() {
+    let lab = Lab::new();
+    lab.file("a.ndjson", "{\"k\":1,\"v\":2,\"w\":3}\n{\"k\":1,\"v\":4}\n{\"k\":2}\n");
+    let args = ["logs", "--by", "k", "--stats", "v", "--stats", "w", "--top", "1", "a.ndjson"];
+    let run = lab.run(args).expect(0);
+    let groups = "\n\n\
+         k  lines  field  count  min  mean  p50  p90  p99  max\n\
+         1      2  v          2    2     3    2    2    2    4\n\
+         \x20         w          1    3     3    3    3    3    3\n\
+         1 more group with 1 lines is not shown\n\n";
+    let shown = run.out().replace("1.99", "2").replace("2.991", "3");
+    assert!(shown.contains(groups), "{shown}");
+    let run = lab.run(["logs", "--by", "kk", "--stats", "v", "--stats", "vv", "a.ndjson"]).expect(0);
+    let none = |field, flag| format!("no line that is counted has the field `{field}` ({flag})");
+    assert_eq!(run.messages()[..2], [none("kk", "--by"), none("vv", "--stats")]);
+    lab.file("a.txt", "x\ny\n");
+    let run = lab.run(["logs", "--by", "k", "a.txt"]).expect(0);
+    assert!(run.err.starts_with("2 of 2 lines could not be read (--parse tells their format)\n"), "{}", run.err);
 }
 
 #[test]

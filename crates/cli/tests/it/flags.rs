@@ -37,8 +37,14 @@ fn shells_and_man_know_every_flag() {
         _procession procession --on-b transform && echo ${COMPREPLY[@]}";
     assert_eq!(lab.shell(line).expect(0).out(), "--on-bad-row\n");
     let page = lab.run(["man", "transform"]).expect(0);
-    for word in [".TH procession-transform 1", "\\-\\-on\\-bad\\-row", "\\-\\-journal", "Examples:"] {
+    for word in [".TH procession-transform 1", "\\-\\-on\\-bad\\-row", "\\-\\-journal", ".SH EXAMPLES\n.nf\n"] {
         assert!(page.out().contains(word), "{word}: {}", page.out());
+    }
+    for (job, word) in [("transform", "In CSV an empty field is null"), ("logs", "counted as selected")] {
+        for text in [lab.run([job, "--help"]).expect(0).out(), lab.run(["man", job]).expect(0).out()] {
+            assert!(text.contains(word), "{word}: {text}");
+        }
+        assert!(!lab.run([job, "-h"]).expect(0).out().contains(word));
     }
     let all = lab.run(["man"]).expect(0);
     for word in [".TH procession 1", "procession\\-logs(1)", "procession\\-transform(1)", "Exit codes"] {

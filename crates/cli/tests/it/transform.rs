@@ -39,7 +39,14 @@ fn what_cannot_be_done_is_told_before_anything_is_written() {
         (". -o b.json", "is a directory"),
         ("a.txt -o b.json", "`a.txt` does not tell its format (--from"),
         ("a.csv -o b", "`b` does not tell its format (--to"),
-        ("a.csv", "--to"),
+        ("a.csv", "standard output has no name that tells its format (--to"),
+        ("a.csv -o a.csv", "failed to write `a.csv`: it exists (--force replaces it)\n"),
+        ("a.csv -o none/b.json", "its folder does not exist (-o/--output)\n"),
+        (
+            "- --from ndjson --to json --delimiter ,",
+            "--delimiter is for CSV, and neither the inputs nor the output are CSV",
+        ),
+        ("- --from ndjson --to csv --no-header", "--no-header is for inputs of CSV, and there is none"),
         ("a.csv -o none/b.json", "its folder does not exist"),
         ("a.csv -o b.json --where 'a >'", "--where"),
         ("a.csv -o b.json --set b", "--set"),
@@ -50,6 +57,24 @@ fn what_cannot_be_done_is_told_before_anything_is_written() {
         assert!(run.err.contains(what), "{line}: {}", run.err);
         assert_eq!(lab.names("."), ["a.csv", "a.txt"]);
     }
+}
+
+#[test]
+fn likely_slips_are_told() {
+    let lab = Lab::new();
+    lab.file("a.csv", "a;b\n007;2\n");
+    lab.file("a.ndjson", "{\"a\":1}\n");
+    let run = lab.shell("$P transform a.csv --to ndjson").expect(0);
+    assert!(
+        run.err.contains("\n`a.csv` has one column, `a;b` (--delimiter ';' would make more of it)\n"),
+        "{}",
+        run.err
+    );
+    let run = lab.shell("$P transform a.csv --to ndjson --delimiter ';' --schema a:int").expect(1);
+    let error = "line 2: `a` is not an integer of 64 bits without leading zeros, but `007` (--schema; --on-bad-row";
+    assert!(run.err.contains(error) && !run.err.contains("one column"), "{}", run.err);
+    let run = lab.shell("$P transform a.ndjson --to csv --where 'aa > 1 and a > 0'").expect(0);
+    assert!(run.err.contains("\nthe first rows have no `aa` (--where, --set)\n"), "{}", run.err);
 }
 
 #[test]

@@ -57,7 +57,7 @@ impl Type {
             Type::Number => "a number",
             Type::Bool => "true or false",
             Type::Json => "JSON",
-            Type::Int => "an integer of 64 bits",
+            Type::Int => "an integer of 64 bits without leading zeros",
             Type::Float | Type::PointedFloat => "a number that floating point holds exactly as it is written",
             Type::Decimal(..) => "a decimal number of that many digits",
             Type::Timestamp => "an instant like 2026-01-31T23:59:59Z in whole microseconds",

@@ -7,13 +7,14 @@ use crate::parse::LineFormat;
 use crate::time::parse_span;
 use crate::walk::WalkArgs;
 
-/// Count lines, and the lines that match patterns, in files, folders and streams.
+/// Count lines, and the lines that match patterns, in files, folders and streams; group and measure them by fields.
 ///
 /// A line counts once per pattern, as with `grep -c`. Files compressed with gzip, zstd, xz or bzip2 are read through,
 /// whatever they are called.
 ///
 /// With --parse, or a flag that needs fields, lines are read into fields (docs/log-formats.md). Lines that cannot be read are
-/// counted as unparsed. With --where, --since and --until all counts but that of all lines are of the lines that pass.
+/// counted as unparsed. Those that can be read and pass --where, --since and --until are counted as selected: patterns, groups,
+/// statistics and the histogram are of these. --format csv has the groups; without --by the histogram, else the statistics.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct LogsArgs {
     /// Files, folders (with all that is below them), or `-` for standard input.
@@ -43,12 +44,12 @@ pub struct LogsArgs {
     #[arg(long = "where", value_name = "EXPR", allow_hyphen_values = true, help_heading = "Fields")]
     pub condition: Option<String>,
 
-    /// Count only lines from WHEN on: a time, a date, or so long ago (90s, 15m, 1h, 2d). With --journal give a time: so long
-    /// ago is another time when the run is resumed.
+    /// Count only lines from WHEN on: a time, a date (both of UTC if they have no offset), or so long ago (90s, 15m, 1h, 2d).
+    /// With --journal give a time: so long ago is another time when the run is resumed.
     #[arg(long, value_name = "WHEN", allow_hyphen_values = true, help_heading = "Fields")]
     pub since: Option<String>,
 
-    /// Count only lines from before WHEN.
+    /// Count only lines from before WHEN, which is as with --since.
     #[arg(long, value_name = "WHEN", allow_hyphen_values = true, help_heading = "Fields")]
     pub until: Option<String>,
 
@@ -56,7 +57,7 @@ pub struct LogsArgs {
     #[arg(long, value_name = "FIELD", help_heading = "Fields")]
     pub time: Option<String>,
 
-    /// Count lines by the values of these fields. A number and a text are different values, and so are 1 and 1.0.
+    /// Count lines by the values of these fields; a line without one counts under null. A number and a text are different values, and so are 1 and 1.0.
     #[arg(long, value_name = "[NAME=]FIELD,...", help_heading = "Fields")]
     pub by: Option<String>,
 
@@ -65,11 +66,11 @@ pub struct LogsArgs {
     #[arg(long, value_name = "FIELD", help_heading = "Fields")]
     pub stats: Vec<String>,
 
-    /// Show only the K groups with the most lines [default: 100,000 of them, 50 in the table]
+    /// Show only the K groups with the most lines [default: 50 in the table, 100,000 in JSON and CSV]
     #[arg(long, value_name = "K", value_parser = parse_top, requires = "by", allow_negative_numbers = true, help_heading = "Fields")]
     pub top: Option<usize>,
 
-    /// Count lines by spans of time so long: 1s, 1m, 1h, 1d.
+    /// Count lines by spans of time of this length (1s, 1m, 1h, 1d), which begin at whole multiples of it in UTC.
     #[arg(long, value_name = "SPAN", value_parser = parse_span, allow_hyphen_values = true, help_heading = "Fields")]
     pub histogram: Option<Duration>,
 

@@ -12,12 +12,12 @@ use crate::data::Format;
 /// output, in their order.
 ///
 /// In CSV an empty field is null and "" an empty text; arrays and objects are JSON text. From CSV to JSON a column is of
-/// numbers, or of true and false, if its first 10,000 rows are; what does not fit behind them stays text (--schema decides
+/// numbers, or of true and false, if its first 10,000 rows are; a later value that is none stays text (--schema decides
 /// for all rows). Of a name that comes twice in an object the last value counts.
 ///
 /// Columns of Parquet and Arrow have a type. From text it is the narrowest that gives all values of the first 10,000 rows back
-/// as they are written: int, float, bool, json (kept as text), else text; a later value that it cannot hold is a bad row. From
-/// columns to columns types stay. In text, instants are RFC 3339 with their offset (UTC for named zones), bytes base64, lists
+/// as they are written: int, float, bool, json (kept as text; --schema COL:json on the way back makes it JSON again), else text; a
+/// later value that it cannot hold is a bad row. From columns to columns types stay. In text, instants are RFC 3339 with their offset (UTC for named zones), bytes base64, lists
 /// and structs JSON, numbers that JSON lacks the texts NaN, inf and -inf. Parquet is compressed with Snappy.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct TransformArgs {
@@ -38,11 +38,12 @@ pub struct TransformArgs {
     #[arg(long, value_name = "[NAME=]FIELD,...", allow_hyphen_values = true)]
     pub select: Option<String>,
 
-    /// Only rows for which EXPR is true: `status >= 500 and host.name is not null`.
+    /// Only rows for which EXPR is true: `status >= 500 and host.name is not null` (docs/expressions.md).
     #[arg(long = "where", value_name = "EXPR", allow_hyphen_values = true)]
     pub condition: Option<String>,
 
-    /// Give the column COL, which may be a new one, the value of EXPR (repeatable). EXPR sees the fields of the input.
+    /// Give the column COL, which may be a new one, the value of EXPR (repeatable): `ms=took * 1000`. EXPR sees the fields of
+    /// the input.
     #[arg(long, value_name = "COL=EXPR", allow_hyphen_values = true)]
     pub set: Vec<String>,
 
@@ -55,11 +56,11 @@ pub struct TransformArgs {
     #[arg(long, value_name = "COL:TYPE,...")]
     pub schema: Vec<String>,
 
-    /// The character between two fields of CSV: of the input if that is CSV, else of the output
+    /// The character between two fields of CSV, as `;` or \t: of the input if that is CSV, else of the output [default: a comma]
     #[arg(long, value_name = "C", value_parser = parse_byte, allow_hyphen_values = true)]
     pub delimiter: Option<u8>,
 
-    /// The character around fields of CSV, as --delimiter
+    /// The character around fields of CSV, of the same side as --delimiter [default: a double quote]
     #[arg(long, value_name = "C", value_parser = parse_byte)]
     pub quote: Option<u8>,
 

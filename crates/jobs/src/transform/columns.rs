@@ -65,6 +65,22 @@ impl Asked {
             || self.select.is_none() && (!to.is_json() || !self.schema.is_empty())
     }
 
+    /// The fields of expressions that no input's first rows have, if all were looked at.
+    pub fn missing(&self, inputs: &[(Form, String, Sample)]) -> Vec<&FieldPath> {
+        if inputs.iter().any(|(.., sample)| sample.names.is_empty()) {
+            return Vec::new();
+        }
+        let has = |name: &String| inputs.iter().any(|(.., sample)| sample.names.contains(name));
+        let is_known = |path: &FieldPath| path.parts().first().is_some_and(has) || has(&path.parts().join("."));
+        let mut missing = Vec::new();
+        for path in self.used.iter().filter(|path| !is_known(path)) {
+            if !missing.contains(&path) {
+                missing.push(path);
+            }
+        }
+        missing
+    }
+
     /// Whether objects stay as they are.
     fn keeps_objects(&self, forms: &[Form], to: Form) -> bool {
         let is_json = to.is_json() && forms.iter().all(|form| form.is_json());
@@ -220,10 +236,12 @@ pub fn form_of(
     quote: Option<u8>,
 ) -> Result<Form, PlanError> {
     let Some(format) = named.or_else(|| Format::of(path)) else {
-        return Err(PlanError::new(format_args!(
-            "the name of `{}` does not tell its format ({flag} json, ndjson, csv, tsv, parquet or arrow)",
-            path.display()
-        )));
+        let what = match (path.as_os_str() == "-", flag) {
+            (true, "--to") => "standard output has no name that tells its format".to_string(),
+            (true, _) => "standard input has no name that tells its format".to_string(),
+            _ => format!("the name of `{}` does not tell its format", path.display()),
+        };
+        return Err(PlanError::new(format_args!("{what} ({flag} json, ndjson, csv, tsv, parquet or arrow)")));
     };
     let form = Form::new(format, delimiter, quote);
     match form {

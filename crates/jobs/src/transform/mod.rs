@@ -86,7 +86,10 @@ impl Transform {
 
     /// Begins what is written: now, not after hours of work.
     fn begin(&mut self, to: Form, headers: &[(Form, Vec<u8>)]) -> Result<(), PlanError> {
-        let unwritable = |error: TaskError| PlanError::new(format_args!("{error} (-o/--output)"));
+        let unwritable = |error: TaskError| match error.to_string() {
+            text if text.ends_with(')') => PlanError::new(text),
+            text => PlanError::new(format_args!("{text} (-o/--output)")),
+        };
         self.sink = Some(Sink::new(&self.output, self.replace, to, self.args.limit).map_err(unwritable)?);
         if let OnBadRow::Quarantine(path) = &self.args.on_bad_row {
             let begun = Quarantine::new(path, self.replace, quarantine::common_header(headers)?);
@@ -130,6 +133,30 @@ impl Transform {
     }
 }
 
+/// One column whose name has what often stands between fields.
+fn note_of_delimiter(args: &TransformArgs, sample: &Sample, path: &Path) -> Option<String> {
+    let [name] = sample.names.as_slice() else { return None };
+    let found = [';', '\t', '|', ','].into_iter().find(|mark| args.delimiter.is_none() && name.contains(*mark))?;
+    let shown = if found == '\t' { "\\t".to_string() } else { found.to_string() };
+    Some(format!("`{}` has one column, `{name}` (--delimiter '{shown}' would make more of it)", path.display()))
+}
+
+/// Flags of CSV without CSV are a mistake.
+fn refuse_needless(args: &TransformArgs, is_from_csv: bool, to: Form) -> Result<(), PlanError> {
+    let of_any = [("--delimiter", args.delimiter.is_some()), ("--quote", args.quote.is_some())];
+    let of_input = [("--no-header", args.no_header), ("--header-names", args.header_names.is_some())];
+    let given = |flags: &[(&'static str, bool)]| flags.iter().find(|(_, is_given)| *is_given).map(|(flag, _)| *flag);
+    match (given(&of_any), given(&of_input)) {
+        (Some(flag), _) if !is_from_csv && !to.is_csv() => {
+            Err(PlanError::new(format_args!("{flag} is for CSV, and neither the inputs nor the output are CSV")))
+        }
+        (_, Some(flag)) if !is_from_csv => {
+            Err(PlanError::new(format_args!("{flag} is for inputs of CSV, and there is none (--from csv)")))
+        }
+        _ => Ok(()),
+    }
+}
+
 impl Job for Transform {
     const NAME: &'static str = "transform";
     const RESULTS_VERSION: u32 = 2;
@@ -160,6 +187,7 @@ impl Job for Transform {
         let is_from_csv = forms.iter().any(|form| form.is_csv());
         let [delimiter, quote] = [args.delimiter, args.quote].map(|byte| byte.filter(|_| !is_from_csv));
         let to = form_of(&self.output, args.to, "--to", delimiter, quote)?;
+        refuse_needless(args, is_from_csv, to)?;
         let (mut opened, mut described, mut headers) = (Vec::new(), Vec::new(), Vec::new());
         for (found, form) in found.into_iter().zip(forms) {
             let looks = asked.looks(form, to);
@@ -168,6 +196,7 @@ impl Job for Transform {
             let mut sample = if looks { opener.sample(&mut input, has_header)? } else { Sample::default() };
             headers.push((form, quarantine::header(form, &sample, has_header)));
             if form.is_csv() {
+                self.counts.notes.extend(note_of_delimiter(args, &sample, &input.path));
                 self.name_columns(&mut sample, &input.path)?;
             }
             input.release();
@@ -176,6 +205,8 @@ impl Job for Transform {
             opened.push((input, sample.header_bytes));
             described.push((form, opened[opened.len() - 1].0.path.display().to_string(), sample));
         }
+        let missing = asked.missing(&described).into_iter();
+        self.counts.notes.extend(missing.map(|name| format!("the first rows have no `{name}` (--where, --set)")));
         self.layout = lay_out(args, &self.output, &asked, &opener, &opened, &described, to)?;
         self.begin(to, &headers)?;
         let read = opened.iter().filter_map(|(input, _)| input.file()).map(Path::to_path_buf).collect();
@@ -195,8 +226,15 @@ impl Job for Transform {
             }
         }
         if let Some(bad) = &done.stop {
-            let help = if done.can_go_on { " (--on-bad-row skip goes on behind bad rows)" } else { "" };
-            return Err(TaskError::new(format_args!("failed to read {}{help}", self.place(item, bad))));
+            let place = self.place(item, bad);
+            let help = "--on-bad-row skip goes on behind bad rows";
+            // What helps stands in one pair of parentheses.
+            let has_help = |place: &&str| place.rfind('(').is_some_and(|at| place[at..].starts_with("(--"));
+            return Err(TaskError::new(match place.strip_suffix(')').filter(has_help) {
+                _ if !done.can_go_on => format!("failed to read {place}"),
+                Some(place) => format!("failed to read {place}; {help})"),
+                None => format!("failed to read {place} ({help})"),
+            }));
         }
         if self.quarantine.is_some() {
             let places: Vec<String> = done.bad.iter().map(|bad| self.place(item, bad)).collect();

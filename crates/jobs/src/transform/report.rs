@@ -17,6 +17,8 @@ pub struct Counts {
     pub(super) inputs: Vec<InputCounts>,
     /// The first bad rows that were skipped, in words.
     pub(super) bad: Vec<String>,
+    /// What is probably not as the user thinks it is.
+    pub(super) notes: Vec<String>,
 }
 
 /// The rows of one input.
@@ -79,6 +81,7 @@ impl Report for Counts {
     fn warnings(&self) -> Vec<String> {
         let more = self.skipped().saturating_sub(self.bad.len() as u64);
         let more = (more > 0).then(|| format!("{more} more bad rows were skipped"));
-        self.bad.iter().map(|bad| printable(bad).to_string()).chain(more).collect()
+        let shown = |text: &String| printable(text).to_string();
+        self.notes.iter().map(shown).chain(self.bad.iter().map(shown)).chain(more).collect()
     }
 }

@@ -10,6 +10,7 @@ use crate::data::columnar::{Columnar, Frame, Piece, write};
 use crate::data::{Raw, Type, Value};
 
 use super::layout::{Column, Form, Kind, Layout};
+use super::write::misfit_words;
 
 /// The columns of some rows.
 pub struct Table {
@@ -58,10 +59,10 @@ impl Table {
                 Kind::Same => Value::Null,
                 Kind::Any => Value::of(raw, Type::Text, true, form.origin()).unwrap_or(Value::Null),
                 Kind::Like(wanted) => {
-                    Value::of(raw, wanted, true, form.origin()).ok_or_else(|| misfit(column, wanted))?
+                    Value::of(raw, wanted, true, form.origin()).ok_or_else(|| misfit(column, wanted, raw))?
                 }
                 Kind::Only(wanted) => Value::of(raw, wanted, false, form.origin())
-                    .ok_or_else(|| format!("`{}` is not {} (--schema)", column.name, wanted.noun()))?,
+                    .ok_or_else(|| format!("{} (--schema)", misfit_words(column, wanted, raw)))?,
             });
         }
         for (values, value) in self.columns.iter_mut().zip(row) {
@@ -113,13 +114,14 @@ impl Table {
 
 /// What does not fit a type that nobody has asked for.
 #[cold]
-fn misfit(column: &Column, wanted: Type) -> String {
+fn misfit(column: &Column, wanted: Type, raw: &Raw<'_>) -> String {
     let name = &column.name;
     let other = match wanted {
         Type::Int | Type::Float | Type::PointedFloat => format!(", or {name}:decimal(18,2) if it has that many digits"),
         _ => String::new(),
     };
-    format!("`{name}` is not {}, as the first rows are (--schema {name}:text takes any{other})", wanted.noun())
+    let words = misfit_words(column, wanted, raw);
+    format!("{words}; the first rows are (--schema {name}:text takes any{other})")
 }
 
 impl Values {

@@ -111,7 +111,7 @@ fn types_are_those_of_all_values() {
     let json = lab.turned("csv", &late, "ndjson", &[]).unwrap();
     assert!(json.ends_with("{\"a\":1}\n{\"a\":\"x\"}\n{\"a\":\"007\"}\n"));
     let error = lab.turned("csv", &late, "ndjson", &["--schema", "a:number"]).unwrap_err();
-    assert!(error.contains("line 10003: `a` is not a number (--schema)"), "{error}");
+    assert!(error.contains("line 10003: `a` is not a number, but `x` (--schema; --on-bad-row"), "{error}");
 }
 
 #[test]

@@ -8,6 +8,9 @@ use crate::data::{Cell, Raw, Type, Value, write_json};
 
 use super::layout::{Column, Form, Kind, Layout, Rows};
 
+/// Characters of a value that a message shows.
+const SHOWN_CHARS: usize = 40;
+
 /// Writes the slots of a row, which is `whole` in its input, behind what `out` has; for JSON without what separates rows.
 ///
 /// # Errors
@@ -129,9 +132,23 @@ fn fitted<'s, 'a>(column: &Column, input: Form, slots: &'s [Raw<'a>]) -> Result<
     }
     match (fit(value, wanted, input), column.kind) {
         (Some(value), _) => Ok(Cow::Owned(value)),
-        (None, Kind::Only(_)) => Err(format!("`{}` is not {} (--schema)", column.name, wanted.noun()).into()),
+        (None, Kind::Only(_)) => Err(format!("{} (--schema)", misfit_words(column, wanted, value)).into()),
         (None, _) => Ok(Cow::Borrowed(value)),
     }
+}
+
+/// That a value does not fit the type of its column, with the begin of the value.
+#[cold]
+pub fn misfit_words(column: &Column, wanted: Type, value: &Raw<'_>) -> String {
+    let text = value.text().map(Cow::into_owned).unwrap_or_else(|| {
+        let mut json = Vec::new();
+        write_json(value, &mut json);
+        json
+    });
+    let text = String::from_utf8_lossy(&text);
+    let dots = if text.chars().nth(SHOWN_CHARS).is_some() { "..." } else { "" };
+    let begin: String = text.chars().take(SHOWN_CHARS).collect();
+    format!("`{}` is not {}, but `{begin}{dots}`", column.name, wanted.noun())
 }
 
 /// The value as one of that type, if it is one; its text stays as it is.

@@ -5,11 +5,11 @@ use std::io::{self, Write};
 /// Characters of a cell that are shown.
 const MAX_CELL_CHARS: usize = 60;
 
-/// Writes rows of equally many cells: the first `left` columns to the left, the others to the right.
+/// Writes rows of equally many cells: the columns for which `is_left` is true to the left, the others to the right.
 ///
 /// # Errors
 /// Those of `out`.
-pub fn write_aligned(out: &mut dyn Write, left: usize, rows: &[Vec<String>]) -> io::Result<()> {
+pub fn write_aligned(out: &mut dyn Write, is_left: &dyn Fn(usize) -> bool, rows: &[Vec<String>]) -> io::Result<()> {
     let mut widths = Vec::new();
     for row in rows {
         widths.resize(widths.len().max(row.len()), 0);
@@ -18,15 +18,14 @@ pub fn write_aligned(out: &mut dyn Write, left: usize, rows: &[Vec<String>]) -> 
         }
     }
     for row in rows {
-        for (number, (cell, width)) in row.iter().zip(&widths).enumerate() {
+        let mut line = String::new();
+        for (number, (cell, &width)) in row.iter().zip(&widths).enumerate() {
             let gap = if number == 0 { "" } else { "  " };
-            match number < left {
-                true if number + 1 == row.len() => write!(out, "{gap}{cell}")?,
-                true => write!(out, "{gap}{cell:<width$}")?,
-                false => write!(out, "{gap}{cell:>width$}")?,
-            }
+            let padding = " ".repeat(width.saturating_sub(cell.chars().count()));
+            let (before, behind) = if is_left(number) { ("", &*padding) } else { (&*padding, "") };
+            line.extend([gap, before, cell, behind]);
         }
-        writeln!(out)?;
+        writeln!(out, "{}", line.trim_end_matches(' '))?;
     }
     Ok(())
 }

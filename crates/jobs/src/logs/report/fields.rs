@@ -8,9 +8,10 @@ use serde_json::{Map, Value, json};
 use super::aligned::{cell, write_aligned};
 use super::values::{csv_part, json_part, short, shown_part, summary_cells, summary_json, summary_names, whole};
 use crate::logs::gather::Found;
-use crate::logs::groups::{Row, read_key};
+use crate::logs::groups::{KeyPart, Row, read_key};
 use crate::logs::histogram::{MAX_SPANS, filled};
 use crate::logs::query::Query;
+use crate::parse::LineFormat;
 use crate::time::Timestamp;
 use crate::{Table, printable};
 
@@ -46,7 +47,7 @@ impl Fields {
             let rows = self.query.stats.iter().zip(&self.found.stats);
             let rows =
                 rows.map(|(name, summary)| [cell(name)].into_iter().chain(summary_cells(summary, short)).collect());
-            write_aligned(out, 1, &[vec![header], rows.collect()].concat())?;
+            write_aligned(out, &|column| column == 0, &[vec![header], rows.collect()].concat())?;
         }
         if let Some(width) = self.query.width {
             writeln!(out)?;
@@ -64,21 +65,38 @@ impl Fields {
 
     fn write_groups(&self, out: &mut dyn Write) -> io::Result<()> {
         let by = self.query.by.len();
-        let mut rows = vec![self.group_header(".").iter().map(|name| cell(name)).collect::<Vec<_>>()];
-        let shown = if self.has_top { usize::MAX } else { MAX_ROWS };
-        for row in self.found.rows.iter().take(shown) {
-            let key = read_key(&row.key, self.query.by.len());
-            let stats = row.stats.iter().flat_map(|summary| summary_cells(summary, short));
-            rows.push(
-                key.iter().map(|part| cell(&shown_part(part))).chain([row.lines.to_string()]).chain(stats).collect(),
-            );
-        }
-        write_aligned(out, by, &rows)?;
-        let (groups, lines) = self.not_in(&self.found.rows[..self.found.rows.len().min(shown)]);
+        let shown = &self.found.rows[..self.found.rows.len().min(if self.has_top { usize::MAX } else { MAX_ROWS })];
+        let rows = [vec![self.text_header()], shown.iter().flat_map(|row| self.text_rows(row)).collect()].concat();
+        write_aligned(out, &|column| column < by || column == by + 1, &rows)?;
+        let (groups, lines) = self.not_in(shown);
         if groups > 0 {
-            writeln!(out, "{groups} more groups with {lines} lines are not shown")?;
+            let (noun, verb) = if groups == 1 { ("group", "is") } else { ("groups", "are") };
+            writeln!(out, "{groups} more {noun} with {lines} lines {verb} not shown")?;
         }
         Ok(())
+    }
+
+    /// The header of [`Fields::text_rows`].
+    fn text_header(&self) -> Vec<String> {
+        let stats = std::iter::once("field").chain(summary_names()).filter(|_| !self.query.stats.is_empty());
+        let names = self.query.by.iter().map(|name| cell(name));
+        names.chain(std::iter::once("lines").chain(stats).map(str::to_string)).collect()
+    }
+
+    /// The rows of a group: one for each field with statistics, since side by side they are wider than a screen.
+    fn text_rows(&self, row: &Row) -> Vec<Vec<String>> {
+        let key = read_key(&row.key, self.query.by.len());
+        let mut cells: Vec<String> = key.iter().map(|part| cell(&shown_part(part))).collect();
+        cells.push(row.lines.to_string());
+        if self.query.stats.is_empty() {
+            return vec![cells];
+        }
+        let mut rows = Vec::new();
+        for (name, summary) in self.query.stats.iter().zip(&row.stats) {
+            let of_group = std::mem::replace(&mut cells, vec![String::new(); key.len() + 1]);
+            rows.push(of_group.into_iter().chain([cell(name)]).chain(summary_cells(summary, short)).collect());
+        }
+        rows
     }
 
     fn write_histogram(&self, out: &mut dyn Write, width: Duration) -> io::Result<()> {
@@ -88,7 +106,7 @@ impl Fields {
         let mut rows = vec![vec!["from".to_string(), "lines".to_string()]];
         rows.extend(spans.iter().map(|(from, lines)| vec![from.to_string(), lines.to_string()]));
         let mut aligned = Vec::new();
-        write_aligned(&mut aligned, 1, &rows)?;
+        write_aligned(&mut aligned, &|column| column == 0, &rows)?;
         let bars = std::iter::once(String::new()).chain(spans.iter().map(|(_, lines)| bar(*lines)));
         for (row, bar) in String::from_utf8_lossy(&aligned).lines().zip(bars) {
             writeln!(out, "{}", format_args!("{row}  {bar}").to_string().trim_end())?;
@@ -171,7 +189,7 @@ impl Fields {
                     .chain(stats)
                     .collect()
             };
-            return Some(Table { header: self.group_header("_"), rows: found.rows.iter().map(row).collect() });
+            return Some(Table { header: self.csv_header(), rows: found.rows.iter().map(row).collect() });
         }
         if let Some(width) = query.width {
             let (spans, _) = filled(&found.histogram, width);
@@ -193,8 +211,16 @@ impl Fields {
         let counts = self.found.counts;
         let mut warnings = Vec::new();
         if counts.unparsed > 0 {
-            let help = if self.query.show_unparsed > 0 { "" } else { " (--show-unparsed N shows the first)" };
+            let is_unknown = self.query.format == LineFormat::Auto && counts.unparsed > counts.lines / 2;
+            let help = match (is_unknown, self.query.show_unparsed > 0) {
+                (true, _) => " (--parse tells their format)",
+                (false, true) => "",
+                (false, false) => " (--show-unparsed N shows the first)",
+            };
             warnings.push(format!("{} of {} lines could not be read{help}", counts.unparsed, counts.lines));
+        }
+        for (field, flag) in self.absent() {
+            warnings.push(format!("no line that is counted has the field `{field}` ({flag})"));
         }
         if counts.without_time > 0 {
             let count = counts.without_time;
@@ -212,6 +238,22 @@ impl Fields {
         warnings
     }
 
+    /// The fields that no selected line has, which are mostly slips of the pen, and their flags.
+    fn absent(&self) -> Vec<(&str, &'static str)> {
+        let Fields { query, found, .. } = self;
+        if found.counts.selected == 0 {
+            return Vec::new();
+        }
+        let keys: Vec<_> = found.rows.iter().map(|row| read_key(&row.key)).collect();
+        let is_null = |n: usize| keys.iter().all(|key| matches!(key.get(n), Some(KeyPart::Null)));
+        let has_all = !keys.is_empty() && self.not_in(&found.rows).0 == 0;
+        let by = query.by.iter().enumerate().filter(|(n, _)| has_all && is_null(*n));
+        let stats = query.stats.iter().zip(&found.stats);
+        let stats = stats.filter(|(_, summary)| summary.count == 0 && summary.not_numbers == 0);
+        let by = by.map(|(_, name)| (name.as_str(), "--by"));
+        by.chain(stats.map(|(name, _)| (name.as_str(), "--stats"))).collect()
+    }
+
     /// The groups that are not among `rows`, and their lines.
     fn not_in(&self, rows: &[Row]) -> (u64, u64) {
         let (groups, lines) = self.found.groups;
@@ -222,9 +264,9 @@ impl Fields {
         (groups.saturating_sub(rows.len() as u64), lines.saturating_sub(shown))
     }
 
-    fn group_header(&self, joint: &str) -> Vec<String> {
+    fn csv_header(&self) -> Vec<String> {
         let stats =
-            self.query.stats.iter().flat_map(|field| summary_names().map(move |name| format!("{field}{joint}{name}")));
+            self.query.stats.iter().flat_map(|field| summary_names().map(move |name| format!("{field}_{name}")));
         self.query.by.iter().cloned().chain(["lines".to_string()]).chain(stats).collect()
     }
 }

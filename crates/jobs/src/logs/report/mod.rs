@@ -106,9 +106,11 @@ impl Report for LogsReport {
         }));
         let count = if self.files == 1 { "1 file".into() } else { format!("{} files", self.files) };
         rows.push(self.row(format!("total of {count}"), self.lines, [self.selected, self.unparsed], &self.matches));
-        write_aligned(out, 1, &rows)?;
+        write_aligned(out, &|column| column == 0, &rows)?;
         if self.files > files.len() {
-            writeln!(out, "{} more files with fewer matches are not shown", self.files - files.len())?;
+            let more = self.files - files.len();
+            let what = if more == 1 { "file with fewer matches is" } else { "files with fewer matches are" };
+            writeln!(out, "{more} more {what} not shown")?;
         }
         if let Some(fields) = &self.fields {
             fields.text(out)?;
