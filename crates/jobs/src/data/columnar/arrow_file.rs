@@ -12,6 +12,7 @@ use arrow_ipc::{Block, Footer, MessageHeader, RecordBatch as Header, root_as_foo
 use arrow_schema::Schema;
 
 use super::Span;
+use super::guard::guarded;
 use super::shape::Group;
 use crate::regular::Regular;
 
@@ -59,11 +60,12 @@ pub fn read(
         let message = message(&bytes)?;
         let batch = message.header_as_dictionary_batch().and_then(|batch| batch.data());
         check_buffers(&batch.ok_or("a dictionary is none")?, &bytes, dictionary)?;
-        decoder.read_dictionary(dictionary, &bytes).map_err(damaged)?;
+        guarded(|| decoder.read_dictionary(dictionary, &bytes))?.map_err(damaged)?;
     }
     let bytes = block_bytes(&mut file, block, false)?;
     check_buffers(&header(&bytes)?, &bytes, block)?;
-    let batch = decoder.read_record_batch(block, &bytes).map_err(damaged)?.ok_or("a record batch is empty")?;
+    let batch = guarded(|| decoder.read_record_batch(block, &bytes))?.map_err(damaged)?;
+    let batch = batch.ok_or("a record batch is empty")?;
     let rows = batch.num_rows() as u64;
     let Some(end) = span.skip.checked_add(span.rows).filter(|end| *end <= rows) else {
         return Err("a record batch has fewer rows than before".to_string());
@@ -110,7 +112,7 @@ fn schema(footer: &Footer<'_>) -> Result<Schema, String> {
     if !schema.endianness().equals_to_target_endianness() {
         return Err("its numbers are of the other byte order".to_string());
     }
-    try_fb_to_schema(schema).map_err(damaged)
+    guarded(|| try_fb_to_schema(schema))?.map_err(damaged)
 }
 
 /// The bytes of a block, or only those that describe it.

@@ -4,6 +4,7 @@
 mod arrow_file;
 mod column;
 mod cut;
+mod guard;
 mod join;
 mod nested;
 mod parquet_file;

@@ -6,9 +6,9 @@ use arrow_array::RecordBatch;
 use arrow_schema::Schema;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
-use parquet::file::metadata::ColumnChunkMetaData;
 
 use super::Span;
+use super::guard::guarded;
 use super::shape::Group;
 use crate::regular::Regular;
 
@@ -45,14 +45,7 @@ fn load(file: &std::fs::File) -> Result<ArrowReaderMetadata, String> {
     if !is_read || u32::from_le_bytes(length) > MAX_FOOTER_BYTES {
         return Err(format!("its footer is longer than {} MiB", MAX_FOOTER_BYTES >> 20));
     }
-    let metadata = ArrowReaderMetadata::load(file, ArrowReaderOptions::new()).map_err(|error| error.to_string())?;
-    // The library panics where it reads such columns.
-    let mut columns = metadata.metadata().row_groups().iter().flat_map(|group| group.columns());
-    let has_place = |column: &ColumnChunkMetaData| {
-        let begin = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
-        begin >= 0 && column.compressed_size() >= 0
-    };
-    if columns.all(has_place) { Ok(metadata) } else { Err("a column begins or ends before the file".to_string()) }
+    guarded(|| ArrowReaderMetadata::load(file, ArrowReaderOptions::new()))?.map_err(|error| error.to_string())
 }
 
 /// Reads some rows of a row group, as [`super::read`] says.
@@ -75,16 +68,15 @@ pub fn read(
     let roots = metadata.parquet_schema().root_schema().get_fields().iter().enumerate();
     let wanted: Vec<usize> = roots.filter(|(_, root)| names.contains(root.name())).map(|(n, _)| n).collect();
     let mask = ProjectionMask::roots(metadata.parquet_schema(), wanted);
-    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
         .with_row_groups(vec![span.group as usize])
         .with_projection(mask)
         .with_batch_size(batch_rows)
         .with_offset(span.skip as usize)
-        .with_limit(span.rows as usize)
-        .build()
-        .map_err(|error| error.to_string())?;
+        .with_limit(span.rows as usize);
+    let mut reader = guarded(|| builder.build())?.map_err(|error| error.to_string())?;
     let mut rows = 0;
-    for batch in reader {
+    while let Some(batch) = guarded(|| reader.next())? {
         let batch = batch.map_err(|error| error.to_string())?;
         rows += batch.num_rows() as u64;
         if !each(&batch)? {
