@@ -88,6 +88,11 @@ def exact(value):
     return value
 
 
+def json_as_text(value):
+    """Columns of ours: objects are text."""
+    return dumps(value) if isinstance(value, (dict, list)) else value
+
+
 def as_text(value):
     """Fields of CSV: nulls are known from empty texts."""
     if value is None or isinstance(value, str):
@@ -205,7 +210,8 @@ def arrow_file(path, rows):
 
 
 class Way:
-    """One format of one tool. `sees` is what its reader makes of a value, `keeps` what of a value its file has."""
+    """One format of one tool. `sees` is what its reader makes of a value, `keeps` what of a value its file has; `flags` are for
+    writing ours."""
 
     def __init__(self, tool, suffix, read, write, sees=exact, keeps=exact, lacks=(), flags=()):
         self.tool, self.suffix, self.read, self.write = tool, suffix, read, write
@@ -213,6 +219,8 @@ class Way:
 
 
 DOUBLES = ("big", "dec")
+# Columns have no type for JSON, and what is not exact in 64 bits must be asked for.
+DECIMALS = ["--schema", "big:decimal(38,0),dec:decimal(38,9)"]
 WAYS = [
     # jq 1.6 makes doubles of numbers.
     Way("jq", "ndjson", lambda path: read_lines(run("jq", "-c", ".", str(path))),
@@ -251,10 +259,12 @@ WAYS = [
     # PyArrow writes no JSON.
     Way("pyarrow", "ndjson", arrow_ndjson, None),
     Way("duckdb", "parquet", lambda path: duck(f"SELECT * FROM read_parquet('{path}')"),
-        lambda path, rows: duck_write(path, rows, False, "FORMAT parquet")),
+        lambda path, rows: duck_write(path, rows, False, "FORMAT parquet"), sees=json_as_text, flags=DECIMALS),
     Way("pyarrow", "parquet", lambda path: pyarrow.parquet.read_table(path).to_pylist(),
-        lambda path, rows: pyarrow.parquet.write_table(arrow(rows, False), path)),
-    Way("pyarrow", "arrow", lambda path: pyarrow.ipc.open_file(path).read_all().to_pylist(), arrow_file),
+        lambda path, rows: pyarrow.parquet.write_table(arrow(rows, False), path),
+        sees=json_as_text, flags=DECIMALS),
+    Way("pyarrow", "arrow", lambda path: pyarrow.ipc.open_file(path).read_all().to_pylist(), arrow_file,
+        sees=json_as_text, flags=DECIMALS),
 ]
 
 
@@ -296,7 +306,7 @@ class Check:
             way.write(theirs, rows)
             names = (f"{name}:{kind}" for name, kind in SCHEMA.items() if name in rows[0] and name != ODD)
             is_text = way.suffix in ("csv", "tsv")
-            self.transform(theirs, back, [*way.flags, *(["--schema", ",".join(names)] if is_text else [])])
+            self.transform(theirs, back, ["--schema", ",".join(names)] if is_text else [])
             found = read_lines(back.read_text())
             wanted = [{name: way.keeps(value) for name, value in row.items()} for row in rows]
             self.same(f"{what}: ours reads theirs", found, wanted)

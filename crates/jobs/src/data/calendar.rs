@@ -2,85 +2,51 @@
 
 use std::io::Write;
 
+use crate::time::{Date, fraction, offset, two};
+
 const SECONDS_A_DAY: i64 = 86_400;
 
-/// The number of a day: 1970-01-01 is 0. The ways there and back are Howard Hinnant's,
-/// <https://howardhinnant.github.io/date_algorithms.html>.
-fn day_number(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
-    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
-}
-
-fn civil(day_number: i64) -> (i64, i64, i64) {
-    let shifted = day_number + 719_468;
-    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
-}
-
-/// The number of the day `2026-01-31`.
+/// The number of the day `2026-01-31`: 1970-01-01 is 0.
 pub fn parse_day(text: &str) -> Option<i32> {
-    let [year, month, day] = [text.get(..4)?, text.get(5..7)?, text.get(8..)?].map(number);
-    let (year, month, day) = (year?, month?, day?);
-    let has_form = text.len() == 10 && text.as_bytes()[4] == b'-' && text.as_bytes()[7] == b'-';
-    let found = day_number(year, month, day);
-    // A day that there is not becomes another one.
-    (has_form && civil(found) == (year, month, day)).then(|| i32::try_from(found).ok()).flatten()
+    let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = <[u8; 10]>::try_from(text.as_bytes()).ok()? else {
+        return None;
+    };
+    let year = i64::from(two([y1, y2])? * 100 + two([y3, y4])?);
+    let date = Date { year, month: two([m1, m2])?, day: two([d1, d2])? };
+    date.exists().then(|| i32::try_from(date.days()).ok()).flatten()
 }
 
 /// Microseconds since 1970 of `2026-01-31T23:59:59.123456+01:00`.
 pub fn parse_instant(text: &str) -> Option<i64> {
-    let day = i64::from(parse_day(text.get(..10)?)?);
-    let rest = text.get(10..)?.strip_prefix(['T', 't', ' '])?;
-    let [hour, minute, second] = [rest.get(..2)?, rest.get(3..5)?, rest.get(6..8)?].map(number);
-    let (hour, minute, second) = (hour?, minute?, second?);
-    let has_form = rest.as_bytes()[2] == b':' && rest.as_bytes()[5] == b':';
-    let mut rest = rest.get(8..)?;
-    let mut micros = 0;
-    if let Some(behind) = rest.strip_prefix('.') {
-        let digits = behind.len() - behind.trim_start_matches(|letter: char| letter.is_ascii_digit()).len();
-        let (fraction, zone) = behind.split_at(digits);
-        let stripped = fraction.trim_end_matches('0');
-        if digits == 0 || stripped.len() > 6 {
-            return None;
+    let (day, rest) = text.split_at_checked(10)?;
+    let day = i64::from(parse_day(day)?);
+    let ([b'T' | b't' | b' ', h1, h2, b':', m1, m2, b':', s1, s2], rest) = rest.as_bytes().split_first_chunk()? else {
+        return None;
+    };
+    let (hour, minute, second) = (two([*h1, *h2])?, two([*m1, *m2])?, two([*s1, *s2])?);
+    let (nanos, zone) = match rest.strip_prefix(b".") {
+        Some(behind) => {
+            let (nanos, zone) = fraction(behind)?;
+            let digits = behind.get(..behind.len() - zone.len())?;
+            if digits.iter().skip(6).any(|digit| *digit != b'0') {
+                return None;
+            }
+            (nanos, zone)
         }
-        micros = number(&format!("{stripped:0<6}"))?;
-        rest = zone;
-    }
-    let offset = parse_offset(rest)?;
+        None => (0, rest),
+    };
+    // Other forms of a zone are not those of RFC 3339.
+    let has_form = matches!(zone, b"Z" | b"z" | [_, _, _, b':', _, _]);
     if !has_form || hour > 23 || minute > 59 || second > 59 {
         return None;
     }
-    let seconds = day * SECONDS_A_DAY + hour * 3600 + minute * 60 + second - offset;
-    seconds.checked_mul(1_000_000)?.checked_add(micros)
-}
-
-/// Seconds that a zone is ahead of UTC: `Z`, `+01:00`.
-pub fn parse_offset(zone: &str) -> Option<i64> {
-    if matches!(zone, "Z" | "z") {
-        return Some(0);
-    }
-    let sign = if zone.starts_with('+') { 1 } else { -1 };
-    let behind = zone.strip_prefix(['+', '-'])?;
-    let (hours, minutes) = (number(behind.get(..2)?)?, number(behind.get(3..)?)?);
-    let has_form = behind.len() == 5 && behind.as_bytes()[2] == b':';
-    (has_form && hours < 24 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60))
-}
-
-fn number(digits: &str) -> Option<i64> {
-    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
+    let seconds = day * SECONDS_A_DAY + i64::from(hour * 3600 + minute * 60 + second) - offset(zone)?;
+    seconds.checked_mul(1_000_000)?.checked_add(i64::from(nanos / 1000))
 }
 
 /// Writes a day; years beyond 9999 have a sign, as ISO 8601 wants it.
 pub fn write_day(day_number: i64, out: &mut Vec<u8>) {
-    let (year, month, day) = civil(day_number);
+    let Date { year, month, day } = Date::of(day_number);
     // Memory takes all that is written.
     let _ = match year {
         0..=9999 => write!(out, "{year:04}-{month:02}-{day:02}"),

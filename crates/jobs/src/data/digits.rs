@@ -1,58 +1,21 @@
 //! Numbers by their digits: as integers, decimals and floating point, or not at all.
 
 use crate::data::json::is_number;
-
-/// The digits of a number, without zeros at either end, and what power of ten the last one has.
-#[derive(Debug, PartialEq, Eq)]
-struct Digits {
-    is_negative: bool,
-    digits: String,
-    exponent: i64,
-}
-
-impl Digits {
-    fn of(text: &str) -> Option<Digits> {
-        if !is_number(text.as_bytes()) {
-            return None;
-        }
-        let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
-        let exponent: i64 = exponent.parse::<i32>().ok()?.into();
-        let unsigned = mantissa.strip_prefix('-').unwrap_or(mantissa);
-        let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
-        let all = format!("{whole}{fraction}");
-        let stripped = all.trim_end_matches('0');
-        let zeros = (all.len() - stripped.len()) as i64;
-        let digits = stripped.trim_start_matches('0').to_string();
-        let exponent = if digits.is_empty() { 0 } else { exponent - fraction.len() as i64 + zeros };
-        Some(Digits { is_negative: unsigned.len() < mantissa.len(), digits, exponent })
-    }
-
-    /// The number times ten to the power of `scale`, if that is an integer of no more than so many digits.
-    fn scaled(&self, scale: i64, max_digits: i64) -> Option<i128> {
-        if self.digits.is_empty() {
-            return Some(0);
-        }
-        let zeros = self.exponent + scale;
-        if zeros < 0 || self.digits.len() as i64 + zeros > max_digits {
-            return None;
-        }
-        let number = self.digits.parse::<i128>().ok()?.checked_mul(10_i128.checked_pow(zeros as u32)?)?;
-        Some(if self.is_negative { -number } else { number })
-    }
-}
+use crate::expr::Decimal;
 
 /// The integer that a number of JSON is, if 64 bits hold it; with `is_exact`, if it would be written as the same text.
 pub fn int(text: &str, is_exact: bool) -> Option<i64> {
     match text.parse() {
         Ok(number) => (is_number(text.as_bytes()) && !(is_exact && text == "-0")).then_some(number),
         Err(_) if is_exact => None,
-        Err(_) => Digits::of(text)?.scaled(0, 19).and_then(|number| i64::try_from(number).ok()),
+        Err(_) => exact(text)?.to_integer(),
     }
 }
 
 /// The number in floating point, if its shortest text means the same.
 pub fn float(text: &str) -> Option<f64> {
-    parse_float(text).filter(|number| is_short(text) || Digits::of(&shortest(*number)) == Digits::of(text))
+    let means_same = |number: f64| Some(Decimal::parse(&shortest(number))?.compare(exact(text)?).is_eq());
+    parse_float(text).filter(|number| is_short(text) || means_same(*number) == Some(true))
 }
 
 /// The number in floating point, if that is written as the same text: whole ones without a point.
@@ -82,7 +45,12 @@ fn is_short(text: &str) -> bool {
 
 /// The number in ten's powers of `-scale`, if it has no digits behind those and no more than so many in all.
 pub fn decimal(text: &str, max_digits: u8, scale: u8) -> Option<i128> {
-    Digits::of(text)?.scaled(scale.into(), max_digits.into())
+    exact(text)?.scaled(scale, max_digits)
+}
+
+/// A number of JSON with all its digits, if those are not more than 38.
+fn exact(text: &str) -> Option<Decimal> {
+    is_number(text.as_bytes()).then(|| Decimal::parse(text)).flatten()
 }
 
 /// The shortest text that is read as the same number: `1`, `0.1`, `1e300`; also `NaN`, `inf` and `-inf`, which are no JSON.

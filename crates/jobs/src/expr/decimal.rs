@@ -104,6 +104,14 @@ impl Decimal {
         i64::try_from(scaled(mantissa, exponent)?).ok()
     }
 
+    /// The number in ten's powers of `-places`, if it has no digits behind those and no more than so many in all.
+    pub fn scaled(self, places: u8, max_digits: u8) -> Option<i128> {
+        let (mantissa, exponent) = self.stripped();
+        let number = scaled(mantissa, exponent + i64::from(places))?;
+        let limit = POWERS.get(usize::from(max_digits))?.unsigned_abs();
+        (number.unsigned_abs() < limit).then_some(number)
+    }
+
     pub fn compare(self, other: Decimal) -> Ordering {
         let by_sign = self.mantissa.signum().cmp(&other.mantissa.signum());
         if by_sign.is_ne() || self.exponent == other.exponent {

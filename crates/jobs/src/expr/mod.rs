@@ -43,6 +43,7 @@ mod value;
 mod tests;
 
 pub(crate) use compare::compare_numbers;
+pub(crate) use decimal::Decimal;
 pub use error::{EvalError, ParseError};
 
 use crate::data::{Cell, FieldPath};

@@ -19,4 +19,6 @@ pub use span::{parse_span, parse_when};
 pub use timestamp::Timestamp;
 
 pub(crate) use bsd::read as read_bsd;
+pub(crate) use civil::Date;
+pub(crate) use digits::{fraction, offset, two};
 pub(crate) use iso::read as read_iso;

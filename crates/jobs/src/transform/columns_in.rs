@@ -1,5 +1,7 @@
 //! Reads rows of a format of columns: as values one by one where a row is worked on, else as they are.
 
+use std::collections::HashSet;
+
 use arrow_array::{ArrayRef, BooleanArray, RecordBatch};
 use arrow_select::filter::filter;
 
@@ -14,6 +16,8 @@ use super::layout::{Kind, Layout};
 /// rows share, stay within what one array can hold.
 const TEXT_ROWS: usize = 8 << 10;
 const BATCH_ROWS: usize = 32 << 10;
+/// As many at least, if no more than a few are wanted: some of them may be bad.
+const FEWEST_ROWS: usize = 64;
 
 /// Transforms some rows of a file.
 ///
@@ -23,10 +27,13 @@ pub fn read_columns(desk: &mut Desk<'_>, file: Regular, format: Columnar, span: 
     let layout = desk.layout;
     let rendered = rendered(layout)?;
     let names = layout.paths.iter().flat_map(|path| [path.first().cloned().unwrap_or_default(), path.join(".")]);
-    let names: Vec<String> = names.collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let names: HashSet<String> = names.collect();
     let is_table = matches!(desk.out, Out::Table(_));
-    let batch_rows = if is_table { BATCH_ROWS } else { TEXT_ROWS };
+    let mut batch_rows = if is_table { BATCH_ROWS } else { TEXT_ROWS };
+    if layout.formulas.is_empty() {
+        let wanted = usize::try_from(desk.rows_left()).unwrap_or(usize::MAX);
+        batch_rows = wanted.clamp(FEWEST_ROWS, batch_rows);
+    }
     let mut begin = 0;
     read(file, format, span, &names, batch_rows, &mut |batch| {
         let wanted = if rendered.is_empty() && layout.formulas.is_empty() && is_table {
@@ -95,7 +102,8 @@ fn same(
 ) -> Result<ArrayRef, String> {
     let path = layout.paths.get(slot).map_or(&[][..], Vec::as_slice);
     match at_path(batch, path)? {
-        Some(column) => filter(&spread(column)?, wanted).map_err(|error| error.to_string()),
+        // Filtered first: values of a dictionary may be long, and many rows have one.
+        Some(column) => filter(&column, wanted).map_err(|error| error.to_string()).and_then(spread),
         None => Ok(arrow_array::new_null_array(like, wanted.true_count())),
     }
 }

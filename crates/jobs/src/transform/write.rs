@@ -153,7 +153,6 @@ pub fn misfit_words(column: &Column, wanted: Type, value: &Raw<'_>) -> String {
 
 /// The value as one of that type, if it is one; its text stays as it is.
 fn fit<'a>(value: &Raw<'a>, wanted: Type, input: Form) -> Option<Raw<'a>> {
-    let text = value.text();
     let made = |text: Cow<'a, [u8]>, cell: fn(Cow<'a, str>) -> Cell<'a>| match text {
         Cow::Borrowed(text) => std::str::from_utf8(text).ok().map(|text| Raw::Made(cell(text.into()))),
         Cow::Owned(text) => String::from_utf8(text).ok().map(|text| Raw::Made(cell(text.into()))),
@@ -161,12 +160,17 @@ fn fit<'a>(value: &Raw<'a>, wanted: Type, input: Form) -> Option<Raw<'a>> {
     match (wanted, value) {
         (_, Raw::Null | Raw::Made(Cell::Null)) => Some(Raw::Null),
         (Type::Number, Raw::Number(_) | Raw::Made(Cell::Number(_))) => Some(value.clone()),
-        (Type::Number, _) => made(text.filter(|text| json::is_number(text))?, Cell::Number),
-        _ => match Value::of(value, wanted, false, input.origin())? {
-            Value::Bool(truth) => Some(Raw::Bool(truth)),
-            Value::Int(_) | Value::Float(_) | Value::Decimal(_) if text.is_some() => made(text?, Cell::Number),
-            Value::Text(json) if wanted == Type::Json => Some(Raw::Made(Cell::Nested(json.into_owned().into()))),
-            Value::Text(shown) if text.is_none() => Some(Raw::Made(Cell::Text(shown.into_owned().into()))),
+        // Most fields of CSV: that a row is UTF-8 was found when it was read.
+        (Type::Number, Raw::Text(text)) => json::is_number(text).then_some(Raw::Number(text)),
+        (Type::Number, _) => made(value.text().filter(|text| json::is_number(text))?, Cell::Number),
+        (Type::Text, Raw::Text(_) | Raw::Escaped(_) | Raw::Doubled(..) | Raw::Made(Cell::Text(_))) => {
+            Some(value.clone())
+        }
+        _ => match (Value::of(value, wanted, false, input.origin())?, value.text()) {
+            (Value::Bool(truth), _) => Some(Raw::Bool(truth)),
+            (Value::Int(_) | Value::Float(_) | Value::Decimal(_), Some(text)) => made(text, Cell::Number),
+            (Value::Text(json), _) if wanted == Type::Json => Some(Raw::Made(Cell::Nested(json.into_owned().into()))),
+            (Value::Text(shown), None) => Some(Raw::Made(Cell::Text(shown.into_owned().into()))),
             _ => Some(value.clone()),
         },
     }

@@ -1,5 +1,6 @@
 //! Reads the file format of Arrow IPC: what its footer says, and some rows of a record batch.
 
+use std::collections::HashSet;
 use std::io::Read;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use arrow_ipc::{Block, Footer, MessageHeader, RecordBatch as Header, root_as_foo
 use arrow_schema::Schema;
 
 use super::Span;
+use super::guard::guarded;
 use super::shape::Group;
 use crate::regular::Regular;
 
@@ -41,7 +43,7 @@ pub fn look(mut file: Regular) -> Result<(Schema, Vec<Group>), String> {
 pub fn read(
     mut file: Regular,
     span: Span,
-    names: &[&str],
+    names: &HashSet<String>,
     batch_rows: usize,
     each: &mut dyn FnMut(&RecordBatch) -> Result<bool, String>,
 ) -> Result<(), String> {
@@ -51,18 +53,19 @@ pub fn read(
     let block = blocks.ok_or("it has fewer record batches than before")?.get(span.group as usize);
     let schema = schema(&footer)?;
     let fields = schema.fields().iter().enumerate();
-    let wanted: Vec<usize> = fields.filter(|(_, field)| names.contains(&&field.name()[..])).map(|(n, _)| n).collect();
+    let wanted: Vec<usize> = fields.filter(|(_, field)| names.contains(field.name())).map(|(n, _)| n).collect();
     let mut decoder = FileDecoder::new(Arc::new(schema), footer.version()).with_projection(wanted);
     for dictionary in footer.dictionaries().iter().flatten() {
         let bytes = block_bytes(&mut file, dictionary, false)?;
         let message = message(&bytes)?;
         let batch = message.header_as_dictionary_batch().and_then(|batch| batch.data());
-        check_sizes(&batch.ok_or("a dictionary is none")?, &bytes, dictionary)?;
-        decoder.read_dictionary(dictionary, &bytes).map_err(damaged)?;
+        check_buffers(&batch.ok_or("a dictionary is none")?, &bytes, dictionary)?;
+        guarded(|| decoder.read_dictionary(dictionary, &bytes))?.map_err(damaged)?;
     }
     let bytes = block_bytes(&mut file, block, false)?;
-    check_sizes(&header(&bytes)?, &bytes, block)?;
-    let batch = decoder.read_record_batch(block, &bytes).map_err(damaged)?.ok_or("a record batch is empty")?;
+    check_buffers(&header(&bytes)?, &bytes, block)?;
+    let batch = guarded(|| decoder.read_record_batch(block, &bytes))?.map_err(damaged)?;
+    let batch = batch.ok_or("a record batch is empty")?;
     let rows = batch.num_rows() as u64;
     let Some(end) = span.skip.checked_add(span.rows).filter(|end| *end <= rows) else {
         return Err("a record batch has fewer rows than before".to_string());
@@ -109,7 +112,7 @@ fn schema(footer: &Footer<'_>) -> Result<Schema, String> {
     if !schema.endianness().equals_to_target_endianness() {
         return Err("its numbers are of the other byte order".to_string());
     }
-    try_fb_to_schema(schema).map_err(damaged)
+    guarded(|| try_fb_to_schema(schema))?.map_err(damaged)
 }
 
 /// The bytes of a block, or only those that describe it.
@@ -145,16 +148,19 @@ fn header(block: &[u8]) -> Result<Header<'_>, String> {
     header.ok_or_else(|| damaged("a block is no record batch"))
 }
 
-/// Checks what compressed buffers say of their size: memory is taken for that before they are decompressed.
-fn check_sizes(batch: &Header<'_>, block: &[u8], place: &Block) -> Result<(), String> {
-    if batch.compression().is_none() {
-        return Ok(());
-    }
+/// Checks that all buffers lie within the block, and what compressed ones say of their size: memory is taken for that before
+/// they are decompressed.
+fn check_buffers(batch: &Header<'_>, block: &[u8], place: &Block) -> Result<(), String> {
     let body = block.get(place.metaDataLength() as usize..).unwrap_or_default();
     let mut all: u64 = 0;
-    for buffer in batch.buffers().iter().flatten().filter(|buffer| buffer.length() != 0) {
-        let size = usize::try_from(buffer.offset()).ok().and_then(|at| body.get(at..)?.first_chunk());
-        let size = i64::from_le_bytes(*size.ok_or_else(|| damaged("a buffer lies behind the end"))?);
+    for buffer in batch.buffers().iter().flatten() {
+        let (offset, length) = (usize::try_from(buffer.offset()), usize::try_from(buffer.length()));
+        let bytes = offset.ok().zip(length.ok()).and_then(|(offset, length)| body.get(offset..)?.get(..length));
+        let bytes = bytes.ok_or_else(|| damaged("a buffer lies behind the end"))?;
+        if batch.compression().is_none() || bytes.is_empty() {
+            continue;
+        }
+        let size = i64::from_le_bytes(*bytes.first_chunk().ok_or_else(|| damaged("a buffer has no size"))?);
         // -1 says that it is not compressed.
         all = all.saturating_add(if size == -1 { 0 } else { u64::try_from(size).unwrap_or(u64::MAX) });
     }

@@ -4,6 +4,7 @@
 mod arrow_file;
 mod column;
 mod cut;
+mod guard;
 mod join;
 mod nested;
 mod parquet_file;
@@ -12,6 +13,7 @@ mod render;
 mod shape;
 mod values;
 
+use std::collections::HashSet;
 use std::fmt;
 
 use arrow_ipc::convert::IpcSchemaEncoder;
@@ -67,7 +69,7 @@ pub fn read(
     file: Regular,
     format: Columnar,
     span: Span,
-    names: &[&str],
+    names: &HashSet<String>,
     batch_rows: usize,
     each: &mut dyn FnMut(&arrow_array::RecordBatch) -> Result<bool, String>,
 ) -> Result<(), String> {

@@ -1,11 +1,14 @@
 //! Reads Parquet: what its footer says, and some rows of a row group.
 
+use std::collections::HashSet;
+
 use arrow_array::RecordBatch;
 use arrow_schema::Schema;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 
 use super::Span;
+use super::guard::guarded;
 use super::shape::Group;
 use crate::regular::Regular;
 
@@ -21,7 +24,8 @@ pub fn look(file: Regular) -> Result<(Schema, Vec<Group>), String> {
     let mut groups = Vec::new();
     for group in metadata.metadata().row_groups() {
         let number = |number: i64| u64::try_from(number).map_err(|_| "a row group has less than no rows".to_string());
-        let (bytes, memory_bytes) = (number(group.compressed_size())?, number(group.total_byte_size())?);
+        let sizes = group.columns().iter().map(|column| column.compressed_size().unsigned_abs());
+        let (bytes, memory_bytes) = (sizes.fold(0, u64::saturating_add), number(group.total_byte_size())?);
         groups.push(Group { rows: number(group.num_rows())?, bytes, memory_bytes });
     }
     Ok((metadata.schema().as_ref().clone(), groups))
@@ -41,14 +45,14 @@ fn load(file: &std::fs::File) -> Result<ArrowReaderMetadata, String> {
     if !is_read || u32::from_le_bytes(length) > MAX_FOOTER_BYTES {
         return Err(format!("its footer is longer than {} MiB", MAX_FOOTER_BYTES >> 20));
     }
-    ArrowReaderMetadata::load(file, ArrowReaderOptions::new()).map_err(|error| error.to_string())
+    guarded(|| ArrowReaderMetadata::load(file, ArrowReaderOptions::new()))?.map_err(|error| error.to_string())
 }
 
 /// Reads some rows of a row group, as [`super::read`] says.
 pub fn read(
     file: Regular,
     span: Span,
-    names: &[&str],
+    names: &HashSet<String>,
     batch_rows: usize,
     each: &mut dyn FnMut(&RecordBatch) -> Result<bool, String>,
 ) -> Result<(), String> {
@@ -62,18 +66,17 @@ pub fn read(
         return Err("a row group has fewer rows than before".to_string());
     }
     let roots = metadata.parquet_schema().root_schema().get_fields().iter().enumerate();
-    let wanted: Vec<usize> = roots.filter(|(_, root)| names.contains(&root.name())).map(|(n, _)| n).collect();
+    let wanted: Vec<usize> = roots.filter(|(_, root)| names.contains(root.name())).map(|(n, _)| n).collect();
     let mask = ProjectionMask::roots(metadata.parquet_schema(), wanted);
-    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
         .with_row_groups(vec![span.group as usize])
         .with_projection(mask)
         .with_batch_size(batch_rows)
         .with_offset(span.skip as usize)
-        .with_limit(span.rows as usize)
-        .build()
-        .map_err(|error| error.to_string())?;
+        .with_limit(span.rows as usize);
+    let mut reader = guarded(|| builder.build())?.map_err(|error| error.to_string())?;
     let mut rows = 0;
-    for batch in reader {
+    while let Some(batch) = guarded(|| reader.next())? {
         let batch = batch.map_err(|error| error.to_string())?;
         rows += batch.num_rows() as u64;
         if !each(&batch)? {

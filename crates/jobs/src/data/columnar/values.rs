@@ -8,8 +8,9 @@ use arrow_array::{Array, ArrayAccessor, ArrowPrimitiveType};
 use arrow_schema::{DataType, TimeUnit};
 
 use super::nested;
-use crate::data::calendar::{parse_offset, write_day, write_instant, write_time};
+use crate::data::calendar::{write_day, write_instant, write_time};
 use crate::data::digits::{pointed, shortest, shortest_of_32};
+use crate::time::offset;
 
 /// What a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +78,7 @@ pub(super) fn writer_at(array: &dyn Array, depth: usize) -> Result<Write1<'_>, S
         }
         DataType::Timestamp(unit, zone) => {
             // The name of a place says nothing without tables of its clocks: the instant is shown in UTC.
-            let offset = zone.as_ref().map(|zone| parse_offset(zone).unwrap_or(0));
+            let offset = zone.as_ref().map(|zone| offset(zone.as_bytes()).unwrap_or(0));
             let (a_second, nanos) = scale_of(*unit);
             let value = longs(array, *unit, true);
             texts(move |row, out| {
