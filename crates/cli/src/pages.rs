@@ -86,7 +86,8 @@ fn write_page(page: &mut clap::Command, out: &mut Vec<u8>) -> io::Result<()> {
     }
     match help.strip_prefix("Examples:\n") {
         Some(examples) => write_section(out, "EXAMPLES", examples),
-        None => write_section(out, "NOTES", &help),
+        None if help.is_empty() => Ok(()),
+        None => write_section(out, "EXIT STATUS", &help),
     }
 }
 

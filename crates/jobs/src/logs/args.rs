@@ -53,7 +53,7 @@ pub struct LogsArgs {
     #[arg(long, value_name = "WHEN", allow_hyphen_values = true, help_heading = "Fields")]
     pub until: Option<String>,
 
-    /// The field of a line's time (default: the format's own; else timestamp, @timestamp, time, ts, date or datetime)
+    /// The field of a line's time; without it the format's own, else timestamp, @timestamp, time, ts, date or datetime.
     #[arg(long, value_name = "FIELD", help_heading = "Fields")]
     pub time: Option<String>,
 

@@ -244,7 +244,7 @@ impl Fields {
         if found.counts.selected == 0 {
             return Vec::new();
         }
-        let keys: Vec<_> = found.rows.iter().map(|row| read_key(&row.key)).collect();
+        let keys: Vec<_> = found.rows.iter().map(|row| read_key(&row.key, query.by.len())).collect();
         let is_null = |n: usize| keys.iter().all(|key| matches!(key.get(n), Some(KeyPart::Null)));
         let has_all = !keys.is_empty() && self.not_in(&found.rows).0 == 0;
         let by = query.by.iter().enumerate().filter(|(n, _)| has_all && is_null(*n));
