@@ -90,7 +90,12 @@ pub(super) fn writer_at(array: &dyn Array, depth: usize) -> Result<Write1<'_>, S
             let (a_second, nanos) = scale_of(*unit);
             let value = longs(array, *unit, false);
             texts(move |row, out| {
-                let (second, rest) = parts(value(row), a_second);
+                let time = value(row);
+                // No time of day is below zero, but a file may say so.
+                if time < 0 {
+                    out.push(b'-');
+                }
+                let (second, rest) = parts(time.saturating_abs(), a_second);
                 write_time(second, (rest * nanos) as u32, out);
             })
         }
@@ -205,6 +210,21 @@ fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
             three.iter().fold(0_usize, |group, byte| group << 8 | usize::from(*byte)) << (8 * (3 - three.len()));
         for n in 0..4 {
             out.push(if n <= three.len() { LETTERS[group >> (18 - 6 * n) & 63] } else { b'=' });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_below_zero_have_a_sign() {
+        let times = arrow_array::Time64MicrosecondArray::from(vec![-1, 3_600_000_000, i64::MIN]);
+        let write = writer(&times, false).unwrap();
+        for (row, shown) in ["-00:00:00.000001", "01:00:00", "-2562047788:00:54.775807"].iter().enumerate() {
+            let mut out = Vec::new();
+            assert_eq!((write(row, &mut out), String::from_utf8(out).unwrap()), (Kind::Text, shown.to_string()));
         }
     }
 }

@@ -176,7 +176,7 @@ fn a_limit_takes_no_memory_for_rows_behind_it() {
     let rows = RecordBatch::try_from_iter([("t", column)]).unwrap();
     let mut writer = arrow_ipc::writer::FileWriter::try_new(Vec::new(), &rows.schema()).unwrap();
     writer.write(&rows).unwrap();
-    lab.file("in.arrow", &writer.into_inner().unwrap());
+    lab.file("in.arrow", writer.into_inner().unwrap());
     for output in ["out.ndjson", "out.arrow", "out.parquet"] {
         lab.transform(&["in.arrow"], output, &["--limit", "3"]).unwrap();
     }
