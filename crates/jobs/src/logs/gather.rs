@@ -16,6 +16,8 @@ use crate::{Item, TaskError};
 
 /// More groups are not shown without `--top`.
 pub const MAX_GROUPS: usize = 100_000;
+/// What groups that are shown may take, whatever `--top` says: keys may be long.
+const SHOWN_BYTES: usize = 256 << 20;
 
 /// Takes in one part after the other.
 #[derive(Debug)]
@@ -54,6 +56,8 @@ pub struct Found {
     pub rows: Vec<Row>,
     /// All groups, and their lines.
     pub groups: (u64, u64),
+    /// Whether memory had no room for all that should be shown.
+    pub is_cut: bool,
     /// Of the fields of `--stats`, in all selected lines.
     pub stats: Vec<Summary>,
     /// Lines by the begin of their span.
@@ -106,7 +110,7 @@ impl Gather {
 
     /// Adds up the groups. What was found is there in any case, as far as it could be.
     pub fn finish(self) -> (Found, Result<(), TaskError>) {
-        let mut top = Top::new(self.top);
+        let mut top = Top::new(self.top, SHOWN_BYTES);
         let mut all = Group::new(self.stats);
         let merged = self.store.read(|key, group| {
             top.add(key, &group);
@@ -122,6 +126,7 @@ impl Gather {
             counts: self.counts,
             samples: self.samples.into_values().collect(),
             groups: top.seen(),
+            is_cut: top.is_cut(),
             rows: top.into_rows(),
             stats: all.stats.iter().map(Stats::summary).collect(),
             histogram: histogram.cloned().unwrap_or_default(),

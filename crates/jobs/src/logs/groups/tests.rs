@@ -197,7 +197,7 @@ fn groups_that_are_gone_from_the_file_are_an_error() {
 fn the_top_does_not_depend_on_the_order() {
     let groups = [("c", 2), ("a", 2), ("b", 2), ("d", 1), ("e", 7)];
     for turn in 0..groups.len() {
-        let mut top = Top::new(3);
+        let mut top = Top::new(3, usize::MAX);
         for n in 0..groups.len() {
             let (key, lines) = groups[(turn + n) % groups.len()];
             top.add(key.as_bytes(), &Group { lines, ..Group::new(0) });
@@ -205,5 +205,23 @@ fn the_top_does_not_depend_on_the_order() {
         assert_eq!(top.seen(), (5, 14));
         let rows: Vec<_> = top.into_rows().into_iter().map(|row| (row.key, row.lines)).collect();
         assert_eq!(rows, [(b"e".to_vec(), 7), (b"a".to_vec(), 2), (b"b".to_vec(), 2)]);
+    }
+}
+
+#[test]
+fn what_is_kept_of_long_keys_does_not_depend_on_the_order() {
+    let long = "b".repeat(10_000);
+    let groups = [("c", 2), ("a", 9), (long.as_str(), 5), ("d", 4), ("e", 7)];
+    for turn in 0..groups.len() {
+        let mut top = Top::new(100, 5000);
+        for n in 0..groups.len() {
+            let (key, lines) = groups[(turn + n) % groups.len()];
+            top.add(key.as_bytes(), &Group { lines, ..Group::new(0) });
+        }
+        assert!(top.is_cut());
+        assert_eq!(top.seen(), (5, 27));
+        // Those behind the long one would fit, but then it would seem as if there were none between.
+        let rows: Vec<_> = top.into_rows().into_iter().map(|row| (row.key, row.lines)).collect();
+        assert_eq!(rows, [(b"a".to_vec(), 9), (b"e".to_vec(), 7)]);
     }
 }

@@ -17,12 +17,17 @@ pub struct Row {
     pub stats: Vec<Summary>,
 }
 
-/// A number of groups at most. Of groups with equally many lines those with the lesser keys are kept.
+/// A number of groups at most, in so many bytes at most. Of groups with equally many lines those with the lesser keys are
+/// kept.
 #[derive(Debug)]
 pub struct Top {
     size: usize,
+    max_bytes: usize,
     /// The last one first.
     kept: BinaryHeap<Entry>,
+    bytes: usize,
+    /// The first group that memory had no room for: nothing behind it is kept, or that would depend on the order.
+    limit: Option<Entry>,
     groups: u64,
     lines: u64,
 }
@@ -33,6 +38,12 @@ struct Entry(Row);
 impl Entry {
     fn place(&self) -> (Reverse<u64>, &[u8]) {
         (Reverse(self.0.lines), &self.0.key)
+    }
+
+    /// About what it takes.
+    fn bytes(&self) -> usize {
+        let texts = self.0.stats.iter().map(|summary| size_of_val(summary) + summary.text_bytes()).sum::<usize>();
+        size_of::<Entry>() + self.0.key.len() + texts
     }
 }
 
@@ -58,23 +69,40 @@ impl Eq for Entry {}
 
 impl Top {
     /// None of `size` groups yet.
-    pub fn new(size: usize) -> Top {
-        Top { size, kept: BinaryHeap::new(), groups: 0, lines: 0 }
+    pub fn new(size: usize, max_bytes: usize) -> Top {
+        Top { size, max_bytes, kept: BinaryHeap::new(), bytes: 0, limit: None, groups: 0, lines: 0 }
     }
 
     /// Looks at a group.
     pub fn add(&mut self, key: &[u8], group: &Group) {
         self.groups += 1;
         self.lines = self.lines.saturating_add(group.lines);
+        let is_behind = |entry: &Entry| entry.place() <= (Reverse(group.lines), key);
         let is_full = self.kept.len() >= self.size;
-        if is_full && self.kept.peek().is_none_or(|last| last.place() <= (Reverse(group.lines), key)) {
+        if self.limit.as_ref().is_some_and(is_behind) || is_full && self.kept.peek().is_none_or(is_behind) {
             return;
         }
         if is_full {
-            self.kept.pop();
+            self.pop();
         }
         let stats = group.stats.iter().map(Stats::summary).collect();
-        self.kept.push(Entry(Row { key: key.to_vec(), lines: group.lines, stats }));
+        let entry = Entry(Row { key: key.to_vec(), lines: group.lines, stats });
+        self.bytes += entry.bytes();
+        self.kept.push(entry);
+        while self.bytes > self.max_bytes {
+            self.limit = self.pop();
+        }
+    }
+
+    fn pop(&mut self) -> Option<Entry> {
+        let entry = self.kept.pop()?;
+        self.bytes -= entry.bytes();
+        Some(entry)
+    }
+
+    /// Whether groups are missing for which memory had no room.
+    pub fn is_cut(&self) -> bool {
+        self.limit.is_some()
     }
 
     /// All groups that were seen, and their lines.

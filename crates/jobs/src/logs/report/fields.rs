@@ -227,7 +227,7 @@ impl Fields {
             warnings.push(format!("{count} lines are not counted: they have no time (--time names its field)"));
         }
         let (groups, lines) = self.not_in(&self.found.rows);
-        if groups > 0 && !self.has_top {
+        if groups > 0 && (!self.has_top || self.found.is_cut) {
             warnings
                 .push(format!("{groups} groups with {lines} lines are not in the report: it has the largest alone"));
         }

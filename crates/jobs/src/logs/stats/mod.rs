@@ -51,6 +51,13 @@ pub struct Summary {
     pub max: Option<String>,
 }
 
+impl Summary {
+    /// Bytes of its texts.
+    pub fn text_bytes(&self) -> usize {
+        [&self.min, &self.max].into_iter().flatten().map(String::len).sum()
+    }
+}
+
 /// The quantiles of a [`Summary`] and their names.
 pub const QUANTILES: [(&str, f64); 3] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99)];
 
