@@ -11,6 +11,7 @@ mod args;
 mod aside;
 mod columns;
 mod columns_in;
+mod csv_flags;
 mod desk;
 mod frame;
 mod inputs;
@@ -45,6 +46,7 @@ pub use task::{TransformDone, TransformTask};
 
 use aside::in_worker;
 use columns::{Asked, form_of};
+use csv_flags::{name_columns, note_of_delimiter, refuse_needless};
 use inputs::Opener;
 use lay_out::lay_out;
 use layout::Form;
@@ -98,29 +100,6 @@ impl Transform {
         Ok(())
     }
 
-    /// The names of CSV's columns as the user wants them.
-    fn name_columns(&self, sample: &mut Sample, path: &Path) -> Result<(), PlanError> {
-        let shown = path.display();
-        if let Some(names) = &self.args.header_names {
-            if names.len() != sample.names.len() && !sample.names.is_empty() {
-                let (given, found) = (names.len(), sample.names.len());
-                return Err(PlanError::new(format_args!(
-                    "`{shown}` has {found} columns, not {given} (--header-names)"
-                )));
-            }
-            sample.names.clone_from(names);
-        } else if self.args.no_header {
-            sample.names = (1..=sample.names.len()).map(|n| format!("c{n}")).collect();
-        }
-        let mut known = std::collections::HashSet::new();
-        match sample.names.iter().find(|name| !known.insert(*name)) {
-            Some(name) => Err(PlanError::new(format_args!(
-                "two columns of `{shown}` are called `{name}` (--header-names gives them others)"
-            ))),
-            None => Ok(()),
-        }
-    }
-
     fn place(&self, item: &Item, bad: &Bad) -> String {
         let form = self.layout.inputs.get(item.input).map(|input| input.form);
         let lines = self.counts.inputs.get(item.input).map_or(0, |input| input.lines);
@@ -130,30 +109,6 @@ impl Transform {
             Some(Form::Columnar(_)) => format!("`{path}`: row {}: {reason}", bad.at.saturating_add(1)),
             _ => format!("`{path}`: byte {}: {reason}", bad.at.saturating_add(1)),
         }
-    }
-}
-
-/// One column whose name has what often stands between fields.
-fn note_of_delimiter(args: &TransformArgs, sample: &Sample, path: &Path) -> Option<String> {
-    let [name] = sample.names.as_slice() else { return None };
-    let found = [';', '\t', '|', ','].into_iter().find(|mark| args.delimiter.is_none() && name.contains(*mark))?;
-    let shown = if found == '\t' { "\\t".to_string() } else { found.to_string() };
-    Some(format!("`{}` has one column, `{name}` (--delimiter '{shown}' would make more of it)", path.display()))
-}
-
-/// Flags of CSV without CSV are a mistake.
-fn refuse_needless(args: &TransformArgs, is_from_csv: bool, to: Form) -> Result<(), PlanError> {
-    let of_any = [("--delimiter", args.delimiter.is_some()), ("--quote", args.quote.is_some())];
-    let of_input = [("--no-header", args.no_header), ("--header-names", args.header_names.is_some())];
-    let given = |flags: &[(&'static str, bool)]| flags.iter().find(|(_, is_given)| *is_given).map(|(flag, _)| *flag);
-    match (given(&of_any), given(&of_input)) {
-        (Some(flag), _) if !is_from_csv && !to.is_csv() => {
-            Err(PlanError::new(format_args!("{flag} is for CSV, and neither the inputs nor the output are CSV")))
-        }
-        (_, Some(flag)) if !is_from_csv => {
-            Err(PlanError::new(format_args!("{flag} is for inputs of CSV, and there is none (--from csv)")))
-        }
-        _ => Ok(()),
     }
 }
 
@@ -197,7 +152,7 @@ impl Job for Transform {
             headers.push((form, quarantine::header(form, &sample, has_header)));
             if form.is_csv() {
                 self.counts.notes.extend(note_of_delimiter(args, &sample, &input.path));
-                self.name_columns(&mut sample, &input.path)?;
+                name_columns(args, &mut sample, &input.path)?;
             }
             input.release();
             let (path, lines) = (input.path.clone(), sample.header_lines);
