@@ -13,7 +13,7 @@ use super::core::Gate;
 use super::settings::{Initializer, Settings};
 use crate::confinement::Confinement;
 use crate::worker::{Initialize, Tasks};
-use crate::{Error, ErrorKind, Limits, Sandbox, StartMethod, wire};
+use crate::{Error, ErrorKind, Limits, Sandbox, StartMethod, init, supervisor, wire};
 
 /// Longer limits are as good as none, and would not fit into a clock.
 const ENDLESS: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
@@ -207,6 +207,9 @@ impl PoolBuilder {
         }
         self.settings.confinement.max_result_bytes = self.settings.max_result_bytes as u64;
         if !self.settings.is_inline {
+            init::check()?;
+            // Another process, which gets ready while this one goes on.
+            supervisor::start_ahead();
             let guard = self.settings.confinement.limits.choose_guard();
             self.settings.memory_guard =
                 guard.map_err(|e| Error::start("a control group for the memory of workers", e))?;

@@ -27,7 +27,7 @@ use self::batch::{Batch, Chunk, Context, carried};
 use self::shared::Shared;
 use self::stream::{CallOptions, Feed};
 use crate::worker::{Run, Tasks, TryRun};
-use crate::{Error, ErrorKind, Journal, MemoryGuard, SandboxStatus, init, wire};
+use crate::{Error, ErrorKind, Journal, MemoryGuard, SandboxStatus, wire};
 
 pub(crate) use self::batch::{Event, Records};
 pub use self::builder::PoolBuilder;
@@ -114,9 +114,6 @@ impl Pool {
     }
 
     fn start(settings: settings::Settings) -> Result<Pool, Error> {
-        if !settings.is_inline {
-            init::check()?;
-        }
         Ok(Pool { shared: Shared::start(settings)? })
     }
 

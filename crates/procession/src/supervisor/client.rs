@@ -44,6 +44,11 @@ fn state() -> MutexGuard<'static, State> {
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Starts the supervisor if there is none. What goes wrong is told to whoever needs it first.
+pub(crate) fn start_ahead() {
+    let _ = state().with_supervisor(|_| Ok(()));
+}
+
 /// Lets the supervisor unlink `memory` when this process is gone, however it ends; starts the supervisor if there is none.
 /// Should the supervisor die before the program, then the next one is told the same; if there is none, nobody unlinks.
 ///
