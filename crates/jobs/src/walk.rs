@@ -7,11 +7,12 @@
 //! A walk is lazy: files come out while folders are still being read. It is sorted, so two walks of the same tree give
 //! every file the same number.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::iter::FusedIterator;
-use std::os::unix::ffi::OsStrExt;
+use std::ops::Range;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -143,28 +144,34 @@ impl Iterator for Walk {
                 }
             };
             let Some(entry) = folder.entries.next() else {
-                let folder = self.folders.pop();
-                if let Some(Folder { path, cut_short: Some(cause), .. }) = folder {
-                    return Some(self.problem(path, cause));
+                let cut_short = folder.cut_short.take().map(|cause| (folder.path().to_path_buf(), cause));
+                self.folders.pop();
+                match cut_short {
+                    Some((path, cause)) => return Some(self.problem(path, cause)),
+                    None => continue,
                 }
-                continue;
             };
-            let path = folder.path.join(&entry.name);
             if entry.is_folder {
                 folder.close();
+                let path = folder.path_of(&entry).to_path_buf();
                 match self.enter(path) {
                     Some(found) => return Some(found),
                     None => continue,
                 }
             }
-            match folder.look_up(&entry.name, &path) {
+            let looked_up = folder.look_up(&entry);
+            let path = folder.path_of(&entry);
+            match looked_up {
                 Ok(stat) if FileType::from_raw_mode(stat.st_mode).is_file() => {
-                    let stamp = Stamp::of_stat(&stat);
-                    return Some(Found::File { input: self.number(), path: path.into(), stamp });
+                    let (path, stamp) = (path.into(), Stamp::of_stat(&stat));
+                    return Some(Found::File { input: self.number(), path, stamp });
                 }
                 // Replaced by something else since the folder was read: no file any more.
                 Ok(_) => continue,
-                Err(cause) => return Some(self.problem(path, cause)),
+                Err(cause) => {
+                    let path = path.to_path_buf();
+                    return Some(self.problem(path, cause));
+                }
             }
         }
     }
@@ -231,9 +238,15 @@ fn is_own_descriptor(path: &Path) -> bool {
 /// A folder being walked.
 #[derive(Debug)]
 struct Folder {
-    path: PathBuf,
+    /// Its path, a slash, and the name of the last entry that was asked for.
+    path: Vec<u8>,
+    /// The length of its path, and of path and slash.
+    path_len: usize,
+    prefix_len: usize,
     /// The open folder, until the walk goes deeper: names are looked up in it faster than by their path.
     open: Option<Dir>,
+    /// One name behind the other.
+    names: Vec<u8>,
     entries: std::vec::IntoIter<Entry>,
     /// Why reading it ended early; told after the entries that were read.
     cut_short: Option<io::Error>,
@@ -241,7 +254,8 @@ struct Folder {
 
 #[derive(Debug)]
 struct Entry {
-    name: OsString,
+    /// Its place among the names.
+    name: Range<usize>,
     is_folder: bool,
 }
 
@@ -255,7 +269,7 @@ impl Folder {
             Err(cause) => return Err((path, cause.into())),
         };
         let below = below_root(&path, root_len);
-        let mut entries = Vec::new();
+        let (mut names, mut entries) = (Vec::new(), Vec::new());
         let mut cut_short = None;
         while let Some(entry) = open.read() {
             let entry = match entry {
@@ -280,10 +294,28 @@ impl Folder {
                 FileType::RegularFile | FileType::Unknown if filter.takes_file(below, name) => false,
                 _ => continue,
             };
-            entries.push(Entry { name: name.to_os_string(), is_folder });
+            let begin = names.len();
+            names.extend_from_slice(name.as_bytes());
+            entries.push(Entry { name: begin..names.len(), is_folder });
         }
-        entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        Ok(Folder { path, open: Some(open), entries: entries.into_iter(), cut_short })
+        entries.sort_unstable_by(|a, b| names[a.name.clone()].cmp(&names[b.name.clone()]));
+        let mut path = path.into_os_string().into_vec();
+        let path_len = path.len();
+        if path.last().is_some_and(|&last| last != b'/') {
+            path.push(b'/');
+        }
+        let prefix_len = path.len();
+        Ok(Folder { path, path_len, prefix_len, open: Some(open), names, entries: entries.into_iter(), cut_short })
+    }
+
+    fn path(&self) -> &Path {
+        Path::new(OsStr::from_bytes(&self.path[..self.path_len]))
+    }
+
+    fn path_of(&mut self, entry: &Entry) -> &Path {
+        self.path.truncate(self.prefix_len);
+        self.path.extend_from_slice(&self.names[entry.name.clone()]);
+        Path::new(OsStr::from_bytes(&self.path))
     }
 
     /// Keeps no descriptor while folders below it are walked, so depth costs none.
@@ -291,11 +323,11 @@ impl Folder {
         self.open = None;
     }
 
-    /// What `name` in this folder is, whose path is `path`.
-    fn look_up(&self, name: &OsStr, path: &Path) -> io::Result<Stat> {
+    /// What an entry is.
+    fn look_up(&mut self, entry: &Entry) -> io::Result<Stat> {
         let stat = match self.open.as_ref().map(Dir::fd) {
-            Some(Ok(folder)) => rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW),
-            _ => rustix::fs::lstat(path),
+            Some(Ok(folder)) => rustix::fs::statat(folder, &self.names[entry.name.clone()], AtFlags::SYMLINK_NOFOLLOW),
+            _ => rustix::fs::lstat(self.path_of(entry)),
         };
         Ok(stat?)
     }

@@ -4,7 +4,6 @@ mod aligned;
 mod fields;
 mod values;
 
-use std::cmp::Reverse;
 use std::io::{self, Write};
 
 use serde_json::{Value, json};
@@ -89,11 +88,19 @@ impl LogsReport {
 
 impl Report for LogsReport {
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
-        let mut files: Vec<FileCounts> = self.totals.files().collect();
-        if files.len() > MAX_ROWS {
-            // The files that matter most; the sort is stable, so equal ones stay in order.
-            files.sort_by_key(|file| Reverse((file.matches.iter().copied().fold(0, u64::saturating_add), file.lines)));
-            files.truncate(MAX_ROWS);
+        let mut files: Vec<FileCounts> = Vec::new();
+        if self.files <= MAX_ROWS {
+            files.extend(self.totals.files());
+        } else {
+            // The files that matter most; equal ones stay in order.
+            let rank = |file: &FileCounts| (file.matches.iter().copied().fold(0, u64::saturating_add), file.lines);
+            for file in self.totals.files() {
+                let place = files.partition_point(|kept| rank(kept) >= rank(&file));
+                if place < MAX_ROWS {
+                    files.truncate(MAX_ROWS - 1);
+                    files.insert(place, file);
+                }
+            }
         }
         let lines = self.has_lines.then(|| "lines".to_string());
         let names = self.patterns.iter().map(|pattern| shortened(&printable(&pattern.name), MAX_HEADER_CHARS));
