@@ -4,10 +4,10 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use rustix::fs::{FileType, Mode, OFlags};
-use rustix::io::retry_on_intr;
+use rustix::fs::FileType;
 
 use crate::decode::HEAD_BYTES;
+use crate::open::open;
 
 /// An open regular file.
 #[derive(Debug)]
@@ -27,17 +27,15 @@ impl Regular {
     /// # Errors
     /// When it cannot be opened, or is not a regular file: opening a fifo would wait for a writer for ever.
     pub fn open(path: &Path) -> io::Result<Regular> {
-        Regular::open_planned(path, 0)
+        Regular::planned(open(path)?, 0)
     }
 
-    /// Opens a file that was a regular one of `bytes` bytes when it was planned. As long as it has them, nothing more is
-    /// asked about it; only one that has become shorter, or had none, is looked at.
+    /// One that was opened just now, and was a regular file of `bytes` bytes when it was planned. As long as it has them,
+    /// nothing more is asked about it; only one that has become shorter, or had none, is looked at.
     ///
     /// # Errors
-    /// When it cannot be opened. That it is something else by now is told when it is opened or read.
-    pub fn open_planned(path: &Path, bytes: u64) -> io::Result<Regular> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let file = File::from(retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty()))?);
+    /// When it is not a regular file, if it had no bytes. Else that is told when it is read.
+    pub fn planned(file: File, bytes: u64) -> io::Result<Regular> {
         let mut regular = Regular { file, bytes, at: 0, is_at_end: false, is_checked: false };
         if bytes == 0 {
             regular.bytes = regular.check()?;
@@ -153,12 +151,15 @@ mod tests {
     fn what_has_taken_a_planned_files_place_is_no_empty_file() {
         let folder = tempfile::TempDir::new().unwrap();
         let fifo = folder.path().join("fifo");
-        rustix::fs::mknodat(rustix::fs::CWD, &fifo, FileType::Fifo, Mode::RUSR, 0).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
         let shorter = folder.path().join("shorter");
         std::fs::write(&shorter, "text").unwrap();
         let read = |path: &Path| {
             let mut text = String::new();
-            Regular::open_planned(path, 100).and_then(|mut file| file.read_to_string(&mut text)).map(|_| text)
+            open(path)
+                .and_then(|file| Regular::planned(file, 100))
+                .and_then(|mut file| file.read_to_string(&mut text))
+                .map(|_| text)
         };
         assert!(read(&fifo).is_err());
         assert!(read(Path::new("/dev/null")).is_err());

@@ -1,6 +1,7 @@
 //! The job: ties plan, run, fold and report together, for both of its modes.
 
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 
 use crate::walk::{Filter, Walk};
 use crate::{Access, Item, Job, Plan, PlanError, Planned, Report, TaskError};
@@ -57,7 +58,7 @@ impl Hash {
             Mode::Sums(Sums::new(LineStyle { algorithm, tag: args.tag, zero: args.zero }, join))
         };
         let planner = Planner { split, check: args.check };
-        Hash { context: Context { check: args.check }, args, planner, mode }
+        Hash { context: Context { check: args.check, ..Context::default() }, args, planner, mode }
     }
 }
 
@@ -95,7 +96,8 @@ impl Job for Hash {
         let (path, result) = match task {
             Task::Ready(done) => return Ok(done),
             Task::File { path, algorithm, bytes } => {
-                let hashed = read::file(&path, algorithm, bytes);
+                let opened = context.opener.lock().unwrap_or_else(PoisonError::into_inner).open(&path);
+                let hashed = opened.map_err(Problem::Io).and_then(|file| read::file(file, algorithm, bytes));
                 (path, hashed.map(|(bytes, digest)| Done::File { bytes, digest }))
             }
             Task::Piece { path, piece, stamp } => {

@@ -20,7 +20,6 @@ pub(crate) mod line;
 pub(crate) mod list;
 mod plan;
 mod problem;
-mod raw_path;
 mod read;
 mod split;
 mod sums;

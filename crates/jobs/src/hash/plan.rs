@@ -70,7 +70,7 @@ impl Planner {
             return self.pieces(input, path);
         }
         let item = Item { input, path: path.clone(), bytes, stamp: Some(stamp) };
-        one(Planned::Task(item, Task::File { path, algorithm, bytes }))
+        one(Planned::Task(item, Task::File { path: path.into(), algorithm, bytes }))
     }
 
     fn pieces(self, input: usize, path: Arc<Path>) -> Tasks {
@@ -84,7 +84,7 @@ impl Planner {
         };
         Box::new(self.split.pieces(stamp.bytes).map(move |piece| {
             let item = Item { input, path: path.clone(), bytes: piece.bytes, stamp: Some(stamp) };
-            Planned::Task(item, Task::Piece { path: path.clone(), piece, stamp })
+            Planned::Task(item, Task::Piece { path: path.clone().into(), piece, stamp })
         }))
     }
 

@@ -34,8 +34,7 @@ pub fn stream(mut input: impl Read, algorithm: Algorithm) -> io::Result<(u64, Di
 }
 
 /// Hashes a file that had this length when it was planned; how many bytes it has, and their digest.
-pub fn file(path: &Path, algorithm: Algorithm, planned_bytes: u64) -> Result<(u64, Digest), Problem> {
-    let mut file = File::open(path)?;
+pub fn file(mut file: File, algorithm: Algorithm, planned_bytes: u64) -> Result<(u64, Digest), Problem> {
     with_buffer(planned_bytes, |buffer| {
         let mut hasher = Hasher::new(algorithm);
         let mut bytes = 0;

@@ -1,22 +1,26 @@
 //! What travels to a worker and back.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
 
+use crate::open::FileOpener;
+use crate::raw_path::RawPath;
 use crate::stamp::Stamp;
 
 use super::algorithm::Algorithm;
 use super::digest::Digest;
-use super::raw_path;
+
 use super::split::Piece;
 
 /// What every task needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Context {
     /// Whether a file that cannot be read is a result ([`Done::Unreadable`]) and no error.
     pub check: bool,
+    /// Opens the files of all tasks of a worker.
+    #[serde(skip)]
+    pub(super) opener: Mutex<FileOpener>,
 }
 
 /// One file to hash, or one piece of it.
@@ -25,8 +29,7 @@ pub enum Task {
     /// A whole file.
     File {
         /// The file.
-        #[serde(with = "raw_path")]
-        path: Arc<Path>,
+        path: RawPath,
         /// The checksum to compute.
         algorithm: Algorithm,
         /// Its length when it was planned.
@@ -35,8 +38,7 @@ pub enum Task {
     /// A subtree of a large file, for BLAKE3.
     Piece {
         /// The file.
-        #[serde(with = "raw_path")]
-        path: Arc<Path>,
+        path: RawPath,
         /// The part to hash.
         piece: Piece,
         /// What the file was when it was planned: all pieces must come from the same file.

@@ -1,6 +1,5 @@
 //! Cuts the inputs into tasks: whole files, byte ranges of huge ones, blocks of streams.
 
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -98,7 +97,7 @@ impl Tasks {
                 Err(cause) => return Some(failed(input, path, "read", &cause)),
             }
         }
-        let source = Source::File { path: bytes_of(&path), name: None, bytes: len };
+        let source = Source::File { path: path.clone().into(), name: None, bytes: len };
         let item = Item { input, path, bytes: len, stamp: Some(stamp) };
         Some(Planned::Task(item, LogsTask { part: Part::WHOLE, source }))
     }
@@ -113,7 +112,7 @@ impl Tasks {
                 None
             }
             Ok(Stream::Spooled(file, bytes)) => {
-                let source = Source::File { path: bytes_of(&file), name: Some(bytes_of(&path)), bytes };
+                let source = Source::File { path: (&*file).into(), name: Some(path.clone().into()), bytes };
                 let item = Item { input, path, bytes, stamp: None };
                 Some(Planned::Task(item, LogsTask { part: Part::WHOLE, source }))
             }
@@ -132,7 +131,7 @@ impl Tasks {
                 let is_last = start == len;
                 // The last one reads to the end that the file has by then.
                 let end = (!is_last).then_some(*start);
-                (Source::Range { path: bytes_of(&path), start: begin, end }, *start - begin, is_last)
+                (Source::Range { path: path.clone().into(), start: begin, end }, *start - begin, is_last)
             }
             Rest::Blocks(blocks) => match blocks.next() {
                 Some(Ok(block)) => {
@@ -168,10 +167,6 @@ fn part_bytes(len: u64, workers: u64) -> u64 {
 fn failed(input: usize, path: Arc<Path>, action: &str, cause: &std::io::Error) -> Planned<LogsTask> {
     let error = TaskError::io(action, &path, cause);
     Planned::Failed(Item { input, path, bytes: 0, stamp: None }, error)
-}
-
-fn bytes_of(path: &Path) -> ByteBuf {
-    ByteBuf::from(path.as_os_str().as_bytes())
 }
 
 #[cfg(test)]

@@ -1,8 +1,6 @@
 //! Counts one part of one input, in a worker.
 
-use std::ffi::OsStr;
 use std::io::{self, Read};
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -17,6 +15,8 @@ use super::scan::{Counts, Scan};
 use super::sift::{Sift, Tally};
 use crate::buffer::Buffer;
 use crate::decode::Format;
+use crate::open::FileOpener;
+use crate::raw_path::RawPath;
 use crate::regular::Regular;
 use crate::{PlanError, TaskError};
 
@@ -72,22 +72,22 @@ impl Part {
     pub const WHOLE: Part = Part { number: 0, is_last: true };
 }
 
-/// Where the lines of a task are. Paths are bytes: names need not be UTF-8.
+/// Where the lines of a task are.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Source {
     /// A whole file, plain or compressed.
     File {
         /// The file to open.
-        path: ByteBuf,
+        path: RawPath,
         /// What the user calls it, if that is something else.
-        name: Option<ByteBuf>,
+        name: Option<RawPath>,
         /// Its length when it was planned.
         bytes: u64,
     },
     /// The lines that begin in a byte range of a plain file.
     Range {
         /// The file to open.
-        path: ByteBuf,
+        path: RawPath,
         /// First byte of the range.
         start: u64,
         /// First byte behind the range; none for the rest of the file.
@@ -106,16 +106,17 @@ impl Source {
     /// What the user calls it.
     fn name(&self) -> &Path {
         match self {
-            Source::File { path, name, .. } => path_of(name.as_ref().unwrap_or(path)),
-            Source::Range { path, .. } => path_of(path),
+            Source::File { path, name, .. } => name.as_ref().unwrap_or(path),
+            Source::Range { path, .. } => path,
             Source::Block { .. } => Path::new("-"),
         }
     }
 }
 
-/// Memory of one task at a time.
+/// What one task at a time uses, and the next one again.
 #[derive(Debug)]
 struct Scratch {
+    opener: FileOpener,
     buffer: Buffer,
     caches: Vec<Cache>,
 }
@@ -150,18 +151,20 @@ pub fn run(context: &LogsContext, task: LogsTask) -> Result<LogsDone, TaskError>
     let sift = context.query.as_ref().map(Sift::new).transpose().map_err(TaskError::new)?;
     let kept = context.scratch.lock().unwrap_or_else(PoisonError::into_inner).pop();
     let mut scratch = kept.unwrap_or_else(|| Scratch {
+        opener: FileOpener::default(),
         buffer: Buffer::new(READ_BYTES),
         caches: matchers.iter().map(Matcher::create_cache).collect(),
     });
-    let Scratch { buffer, caches } = &mut scratch;
+    let Scratch { opener, buffer, caches } = &mut scratch;
     let mut scan = Scan::new(matchers, caches, sift, context.count_lines, context.show);
     let result = match &task.source {
         Source::File { path, name, bytes } => {
-            whole_file(path_of(path), path_of(name.as_ref().unwrap_or(path)), *bytes, buffer, &mut scan)
+            let name = name.as_ref().unwrap_or(path);
+            let file = opener.open(path).and_then(|file| Regular::planned(file, *bytes));
+            file.map_err(|cause| TaskError::io("open", name, &cause))
+                .and_then(|file| whole_file(file, name, buffer, &mut scan))
         }
-        Source::Range { path, start, end } => {
-            range(path_of(path), Lines { start: *start, end: *end }, buffer, &mut scan)
-        }
+        Source::Range { path, start, end } => range(path, Lines { start: *start, end: *end }, buffer, &mut scan),
         Source::Block { text, offset } => {
             scan.add(text, *offset);
             Ok(())
@@ -179,8 +182,7 @@ pub fn run(context: &LogsContext, task: LogsTask) -> Result<LogsDone, TaskError>
 
 /// Counts a whole file, through its compression if it has one. Reads to its end even if it has grown since the plan, or
 /// has no size at all (`/proc`).
-fn whole_file(path: &Path, name: &Path, bytes: u64, buffer: &mut Buffer, scan: &mut Scan) -> Result<(), TaskError> {
-    let mut file = Regular::open_planned(path, bytes).map_err(|cause| TaskError::io("open", name, &cause))?;
+fn whole_file(mut file: Regular, name: &Path, buffer: &mut Buffer, scan: &mut Scan) -> Result<(), TaskError> {
     let filled = file.read_head(buffer.front()).map_err(|cause| TaskError::io("read", name, &cause))?;
     let (action, result) = match Format::of(buffer.get(buffer.first(filled))) {
         None => ("read", Lines::ALL.read_on(filled, &mut file, buffer, |block, offset| scan.add(block, offset))),
@@ -202,8 +204,4 @@ fn range(path: &Path, lines: Lines, buffer: &mut Buffer, scan: &mut Scan) -> Res
 
 fn count(lines: Lines, reader: &mut impl Read, buffer: &mut Buffer, scan: &mut Scan) -> io::Result<()> {
     lines.read(reader, buffer, |block, offset| scan.add(block, offset))
-}
-
-fn path_of(bytes: &ByteBuf) -> &Path {
-    Path::new(OsStr::from_bytes(bytes))
 }

@@ -1,6 +1,5 @@
 //! Makes the tasks of the inputs, one after the other, while they are pulled.
 
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,6 +7,7 @@ use serde_bytes::ByteBuf;
 
 use crate::data::Chunks;
 use crate::data::columnar::Span;
+use crate::raw_path::RawPath;
 use crate::{Item, Planned, Stamp, TaskError};
 
 use super::inputs::{Opened, Opener};
@@ -37,7 +37,7 @@ struct Current {
 enum Parts {
     Chunks(Chunks),
     /// Of a file of columns, the file that is read.
-    Spans(Spans, ByteBuf),
+    Spans(Spans, RawPath),
 }
 
 impl Tasks {
@@ -62,7 +62,7 @@ impl Iterator for Tasks {
             let (path, stamp, is_plain) = (opened.path.clone(), opened.stamp, opened.file().is_some());
             let parts = match opened.groups() {
                 Some((file, groups)) => {
-                    let file = ByteBuf::from(file.as_os_str().as_bytes());
+                    let file = file.into();
                     Ok(Parts::Spans(Spans::new(groups.to_vec(), self.to.columnar().is_some()), file))
                 }
                 None => self.opener.chunks(opened, header_bytes, self.to).map(Parts::Chunks),
@@ -94,7 +94,7 @@ impl Current {
         };
         let source = match chunk.text {
             Some(text) => Source::Block(ByteBuf::from(text)),
-            None => Source::Range { path: ByteBuf::from(self.path.as_os_str().as_bytes()), bytes: chunk.bytes },
+            None => Source::Range { path: self.path.clone().into(), bytes: chunk.bytes },
         };
         let (begin, is_first, is_last) = (chunk.begin, chunk.is_first, chunk.is_last);
         Some(Planned::Task(

@@ -39,7 +39,7 @@ impl Opener {
         if let Some((path, groups)) = opened.groups() {
             let Some(group) = groups.iter().position(|group| group.rows > 0) else { return Ok(Vec::new()) };
             let rows = groups[group].rows.min(SAMPLE_ROWS as u64);
-            let path = ByteBuf::from(path.as_os_str().as_encoded_bytes());
+            let path = path.into();
             task.source = task::Source::Span { path, group: group as u32, skip: 0, rows };
         } else {
             let (head, is_all) = self.head(opened)?;

@@ -1,8 +1,6 @@
 //! Transforms the rows of one task, in a worker.
 
-use std::ffi::OsStr;
 use std::io::Read;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::PoisonError;
 
@@ -50,14 +48,13 @@ fn work<'l>(layout: &'l Layout, task: &TransformTask, out: Out) -> Result<Desk<'
         Source::Range { path, bytes } => {
             let mut buffer = std::mem::take(&mut *layout.scratch.lock().unwrap_or_else(PoisonError::into_inner));
             buffer.clear();
-            read(Path::new(OsStr::from_bytes(path)), task.begin, *bytes, &mut buffer)?;
+            read(path, task.begin, *bytes, &mut buffer)?;
             read_text(&mut desk, input, task, &buffer);
             if buffer.capacity() <= KEPT_BUFFER_BYTES {
                 *layout.scratch.lock().unwrap_or_else(PoisonError::into_inner) = buffer;
             }
         }
         Source::Span { path, group, skip, rows } => {
-            let path = Path::new(OsStr::from_bytes(path));
             let span = Span { group: *group, skip: *skip, rows: *rows };
             let file = Regular::open(path).map_err(|cause| TaskError::io("read", path, &cause))?;
             let Form::Columnar(format) = input.form else { return Err(TaskError::new("no such input")) };

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
+use crate::raw_path::RawPath;
+
 /// Some rows to transform.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct TransformTask {
@@ -24,8 +26,8 @@ pub struct TransformTask {
 pub enum Source {
     /// At `begin` of a file.
     Range {
-        /// The file to open, as bytes: names need not be UTF-8.
-        path: ByteBuf,
+        /// The file to open.
+        path: RawPath,
         /// How many they are.
         bytes: u64,
     },
@@ -34,7 +36,7 @@ pub enum Source {
     /// In a file of columns.
     Span {
         /// The file to open.
-        path: ByteBuf,
+        path: RawPath,
         /// Number of the group of rows, and how many rows of it come before.
         group: u32,
         skip: u64,

@@ -260,7 +260,7 @@ fn what_was_not_checked_is_bad() {
     let list = lists.write("list", "#H  @/a\n#H  @/a\n");
     let mut job = Hash::new(args(&["-c", str(&list)]), 2);
     let Some(Planned::Task(item, task)) = job.plan().unwrap().tasks.next() else { panic!("no task") };
-    let done = Hash::run(&job.context().clone(), task).unwrap();
+    let done = Hash::run(job.context(), task).unwrap();
     job.fold(&item, done).unwrap();
     let report = job.report();
     assert!(report.is_bad());

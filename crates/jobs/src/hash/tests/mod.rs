@@ -49,17 +49,17 @@ fn run_split(words: &[&str], split: Split) -> Ended {
 
 /// Runs a job, with something happening before the task of that number.
 fn run_job(mut job: Hash, mut before: impl FnMut(usize)) -> Ended {
-    fn wire<T: serde::Serialize + serde::de::DeserializeOwned>(value: T) -> T {
-        postcard::from_bytes(&postcard::to_stdvec(&value).unwrap()).unwrap()
+    fn wire<T: serde::Serialize + serde::de::DeserializeOwned>(value: &T) -> T {
+        postcard::from_bytes(&postcard::to_stdvec(value).unwrap()).unwrap()
     }
     let plan = job.plan().unwrap();
-    let context = wire(*job.context());
+    let context = wire(job.context());
     let mut failures = Vec::new();
     let mut done = Vec::new();
     for (number, planned) in plan.tasks.enumerate() {
         before(number);
         let (item, result) = match planned {
-            Planned::Task(item, task) => (item, Hash::run(&context, wire(task))),
+            Planned::Task(item, task) => (item, Hash::run(&context, wire(&task))),
             Planned::Failed(item, error) => (item, Err(error)),
         };
         done.push((item, result));
@@ -67,7 +67,7 @@ fn run_job(mut job: Hash, mut before: impl FnMut(usize)) -> Ended {
     // Backwards: tasks may end in any order.
     for (item, result) in done.into_iter().rev() {
         match result {
-            Ok(done) => job.fold(&item, wire(done)).unwrap(),
+            Ok(done) => job.fold(&item, wire(&done)).unwrap(),
             Err(error) => {
                 job.fold_failure(&item, &error);
                 failures.push(error.to_string());

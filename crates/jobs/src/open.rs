@@ -1,0 +1,146 @@
+//! Opens files to read them.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::retry_on_intr;
+
+/// So that opening a fifo waits for nobody. Files know nothing of it.
+const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
+
+/// Opens a file by its path.
+///
+/// # Errors
+/// Those of open(2).
+pub fn open(path: &Path) -> io::Result<File> {
+    Ok(retry_on_intr(|| rustix::fs::open(path, FLAGS, Mode::empty()))?.into())
+}
+
+/// Opens one file after the other. From the second of a folder on they are looked up there, which saves the kernel the way
+/// from the root: with thousands of small files that shows.
+///
+/// It is for one run. A folder that takes the place of another during it is noticed only if a file is missing in the old
+/// one.
+#[derive(Debug, Default)]
+pub struct FileOpener {
+    /// The folder of the last file.
+    folder: Vec<u8>,
+    handle: Option<OwnedFd>,
+}
+
+impl FileOpener {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// Those of open(2).
+    pub fn open(&mut self, path: &Path) -> io::Result<File> {
+        let bytes = path.as_os_str().as_bytes();
+        // "/name" and "name" have no way to be saved.
+        let Some(slash) = bytes.iter().rposition(|&byte| byte == b'/').filter(|&slash| slash > 0) else {
+            return open(path);
+        };
+        let (folder, name) = (&bytes[..slash], OsStr::from_bytes(&bytes[slash + 1..]));
+        if folder != self.folder {
+            self.folder.clear();
+            self.folder.extend_from_slice(folder);
+            self.handle = None;
+            return open(path);
+        }
+        if self.handle.is_none() {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            self.handle = rustix::fs::openat(CWD, OsStr::from_bytes(folder), flags, Mode::empty()).ok();
+        }
+        let found = self.handle.as_ref().map(|handle| rustix::fs::openat(handle, name, FLAGS, Mode::empty()));
+        match found {
+            Some(Ok(fd)) => Ok(fd.into()),
+            _ => {
+                self.handle = None;
+                open(path)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn text(opener: &mut FileOpener, path: &Path) -> io::Result<String> {
+        io::read_to_string(opener.open(path)?)
+    }
+
+    #[test]
+    fn each_path_is_the_file_that_it_names() {
+        let root = tempfile::TempDir::new().unwrap();
+        let names = ["a/1", "a/2", "a/3", "b/1", "a/1", "b/2", "b/1", "a/deep/1", "a/deep/2", "a/deep/3", "a/3"];
+        for name in names {
+            let path = root.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, name).unwrap();
+        }
+        let mut opener = FileOpener::default();
+        for name in names {
+            assert_eq!(text(&mut opener, &root.path().join(name)).unwrap(), name);
+        }
+        // What is opened by the folder, too, and a path that has none.
+        for path in [format!("{}/a//2", root.path().display()), format!("{}/a/../a/2", root.path().display())] {
+            for _ in 0..3 {
+                assert_eq!(text(&mut opener, Path::new(&path)).unwrap(), "a/2");
+            }
+        }
+        for _ in 0..3 {
+            assert!(opener.open(Path::new("no such file")).is_err());
+            assert!(opener.open(Path::new("/")).is_ok());
+        }
+    }
+
+    #[test]
+    fn errors_are_those_of_the_path_and_spoil_nothing() {
+        let root = tempfile::TempDir::new().unwrap();
+        fs::write(root.path().join("a"), "a").unwrap();
+        let mut opener = FileOpener::default();
+        for _ in 0..3 {
+            let missing = opener.open(&root.path().join("gone")).unwrap_err();
+            assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+            let beyond = opener.open(&root.path().join("a/b")).unwrap_err();
+            assert_eq!(beyond.kind(), io::ErrorKind::NotADirectory);
+            assert_eq!(text(&mut opener, &root.path().join("a")).unwrap(), "a");
+        }
+    }
+
+    #[test]
+    fn a_folder_that_was_replaced_is_found_by_what_it_lacks() {
+        let root = tempfile::TempDir::new().unwrap();
+        let (folder, aside) = (root.path().join("folder"), root.path().join("aside"));
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("1"), "old").unwrap();
+        let mut opener = FileOpener::default();
+        for _ in 0..2 {
+            assert_eq!(text(&mut opener, &folder.join("1")).unwrap(), "old");
+        }
+        fs::rename(&folder, &aside).unwrap();
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("2"), "new").unwrap();
+        assert_eq!(text(&mut opener, &folder.join("2")).unwrap(), "new");
+        assert!(opener.open(&folder.join("1")).is_err());
+    }
+
+    #[test]
+    fn a_fifo_makes_nobody_wait() {
+        let root = tempfile::TempDir::new().unwrap();
+        for name in ["1", "2", "3"] {
+            let fifo = root.path().join(name);
+            rustix::fs::mknodat(CWD, &fifo, rustix::fs::FileType::Fifo, Mode::RUSR, 0).unwrap();
+        }
+        let mut opener = FileOpener::default();
+        for name in ["1", "2", "3"] {
+            assert!(opener.open(&root.path().join(name)).is_ok());
+        }
+    }
+}
