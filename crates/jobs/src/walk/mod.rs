@@ -7,34 +7,21 @@
 //! A walk is lazy: files come out while folders are still being read. It is sorted, so two walks of the same tree give
 //! every file the same number.
 
-use std::ffi::OsStr;
-use std::fs;
+mod filter;
+mod folder;
+mod root;
+
 use std::io;
 use std::iter::FusedIterator;
-use std::ops::Range;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use globset::{Candidate, GlobBuilder, GlobSet, GlobSetBuilder};
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
-use rustix::io::retry_on_intr;
+use rustix::fs::FileType;
 
-use crate::PlanError;
 use crate::stamp::Stamp;
-
-/// The flags that choose among the files inside folders.
-#[derive(Debug, Clone, Default, clap::Args)]
-pub struct WalkArgs {
-    /// Inside folders, read only files that match GLOB (repeatable). A GLOB without `/` is compared with the file's
-    /// name, one with `/` with its path below the named folder.
-    #[arg(long, value_name = "GLOB")]
-    pub include: Vec<String>,
-
-    /// Inside folders, leave out files and whole folders that match GLOB (repeatable). `GLOB/` is for folders only.
-    #[arg(long, value_name = "GLOB")]
-    pub exclude: Vec<String>,
-}
+pub use filter::{Filter, WalkArgs};
+use folder::Folder;
+use root::{Root, RootKind};
 
 /// What a walk finds. `input` counts up from 0, in the order of the walk.
 #[derive(Debug)]
@@ -179,241 +166,12 @@ impl Iterator for Walk {
 
 impl FusedIterator for Walk {}
 
-/// A path that was named.
-#[derive(Debug)]
-struct Root {
-    path: PathBuf,
-    kind: RootKind,
-}
-
-#[derive(Debug)]
-enum RootKind {
-    File(Stamp),
-    Folder,
-    Stream,
-    Problem(io::Error),
-}
-
-impl Root {
-    fn of(path: PathBuf) -> Root {
-        let kind = match fs::symlink_metadata(&path) {
-            _ if path.as_os_str() == "-" => RootKind::Stream,
-            // Most are: of thousands of names, one call each is what can be had. Own descriptors are links.
-            Ok(meta) if meta.is_file() => RootKind::File(Stamp::of(&meta)),
-            _ if is_own_descriptor(&path) => RootKind::Stream,
-            _ => match fs::metadata(&path) {
-                Ok(meta) if meta.is_dir() => RootKind::Folder,
-                Ok(meta) if meta.is_file() => RootKind::File(Stamp::of(&meta)),
-                Ok(_) => RootKind::Stream,
-                Err(cause) => RootKind::Problem(cause),
-            },
-        };
-        Root { path, kind }
-    }
-}
-
-/// Whether `path` names something else in every process (`/dev/stdin`, `/dev/fd/63` of a process substitution), be it
-/// through symbolic links.
-fn is_own_descriptor(path: &Path) -> bool {
-    // The kernel follows at most 40 links.
-    const MAX_LINKS: usize = 40;
-    let mut path = path.to_path_buf();
-    for _ in 0..MAX_LINKS {
-        let own = ["/dev/fd", "/proc/self/fd", "/proc/thread-self/fd"].iter().any(|folder| path.starts_with(folder))
-            || path.as_os_str() == "/dev/stdin"
-            || path.starts_with(format!("/proc/{}/fd", std::process::id()));
-        if own {
-            // The folder of descriptors itself is no stream.
-            return path.file_name().is_some_and(|name| name != "fd");
-        }
-        let Ok(target) = fs::read_link(&path) else { return false };
-        path = match path.parent() {
-            Some(parent) => parent.join(target),
-            None => target,
-        };
-    }
-    false
-}
-
-/// A folder being walked.
-#[derive(Debug)]
-struct Folder {
-    /// Its path, a slash, and the name of the last entry that was asked for.
-    path: Vec<u8>,
-    /// The length of its path, and of path and slash.
-    path_len: usize,
-    prefix_len: usize,
-    /// The open folder, until the walk goes deeper: names are looked up in it faster than by their path.
-    open: Option<Dir>,
-    /// One name behind the other.
-    names: Vec<u8>,
-    entries: std::vec::IntoIter<Entry>,
-    /// Why reading it ended early; told after the entries that were read.
-    cut_short: Option<io::Error>,
-}
-
-#[derive(Debug)]
-struct Entry {
-    /// Its place among the names.
-    name: Range<usize>,
-    is_folder: bool,
-}
-
-impl Folder {
-    /// Reads the names in a folder, sorted. Sizes are looked up later, one by one, so that the first file of a folder
-    /// need not wait for the last.
-    fn read(path: PathBuf, filter: &Filter, root_len: usize) -> Result<Folder, (PathBuf, io::Error)> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let mut open = match retry_on_intr(|| rustix::fs::open(&path, flags, Mode::empty())).and_then(Dir::new) {
-            Ok(open) => open,
-            Err(cause) => return Err((path, cause.into())),
-        };
-        let below = below_root(&path, root_len);
-        let (mut names, mut entries) = (Vec::new(), Vec::new());
-        let mut cut_short = None;
-        while let Some(entry) = open.read() {
-            let entry = match entry {
-                Ok(entry) => entry,
-                Err(cause) => {
-                    cut_short = Some(cause.into());
-                    break;
-                }
-            };
-            let name = OsStr::from_bytes(entry.file_name().to_bytes());
-            if name == "." || name == ".." {
-                continue;
-            }
-            let kind = match entry.file_type() {
-                // Not every file system tells.
-                FileType::Unknown => kind_of(&path.join(name)),
-                kind => kind,
-            };
-            let is_folder = match kind {
-                FileType::Directory if filter.takes_folder(below, name) => true,
-                // One of unknown kind is a problem, or not, once it is looked up.
-                FileType::RegularFile | FileType::Unknown if filter.takes_file(below, name) => false,
-                _ => continue,
-            };
-            let begin = names.len();
-            names.extend_from_slice(name.as_bytes());
-            entries.push(Entry { name: begin..names.len(), is_folder });
-        }
-        entries.sort_unstable_by(|a, b| names[a.name.clone()].cmp(&names[b.name.clone()]));
-        let mut path = path.into_os_string().into_vec();
-        let path_len = path.len();
-        if path.last().is_some_and(|&last| last != b'/') {
-            path.push(b'/');
-        }
-        let prefix_len = path.len();
-        Ok(Folder { path, path_len, prefix_len, open: Some(open), names, entries: entries.into_iter(), cut_short })
-    }
-
-    fn path(&self) -> &Path {
-        Path::new(OsStr::from_bytes(&self.path[..self.path_len]))
-    }
-
-    fn path_of(&mut self, entry: &Entry) -> &Path {
-        self.path.truncate(self.prefix_len);
-        self.path.extend_from_slice(&self.names[entry.name.clone()]);
-        Path::new(OsStr::from_bytes(&self.path))
-    }
-
-    /// Keeps no descriptor while folders below it are walked, so depth costs none.
-    fn close(&mut self) {
-        self.open = None;
-    }
-
-    /// What an entry is.
-    fn look_up(&mut self, entry: &Entry) -> io::Result<Stat> {
-        let stat = match self.open.as_ref().map(Dir::fd) {
-            Some(Ok(folder)) => rustix::fs::statat(folder, &self.names[entry.name.clone()], AtFlags::SYMLINK_NOFOLLOW),
-            _ => rustix::fs::lstat(self.path_of(entry)),
-        };
-        Ok(stat?)
-    }
-}
-
-fn kind_of(path: &Path) -> FileType {
-    rustix::fs::lstat(path).map_or(FileType::Unknown, |stat| FileType::from_raw_mode(stat.st_mode))
-}
-
-/// The part of `path` below the named folder, whose path is `root_len` long.
-fn below_root(path: &Path, root_len: usize) -> &Path {
-    let bytes = path.as_os_str().as_bytes().get(root_len..).unwrap_or_default();
-    let slashes = bytes.iter().take_while(|byte| **byte == b'/').count();
-    Path::new(OsStr::from_bytes(&bytes[slashes..]))
-}
-
-/// Which files and folders inside the named folders are wanted.
-#[derive(Debug, Clone, Default)]
-pub struct Filter {
-    include: Option<Globs>,
-    exclude: Globs,
-    exclude_folders: Globs,
-}
-
-impl Filter {
-    /// The filter that the flags ask for.
-    ///
-    /// # Errors
-    /// When a glob is malformed.
-    pub fn new(args: &WalkArgs) -> Result<Filter, PlanError> {
-        let (folders, others): (Vec<&str>, Vec<&str>) =
-            args.exclude.iter().map(String::as_str).partition(|glob| glob.len() > 1 && glob.ends_with('/'));
-        let folders: Vec<&str> = folders.into_iter().map(|glob| glob.trim_end_matches('/')).collect();
-        let include: Vec<&str> = args.include.iter().map(String::as_str).collect();
-        Ok(Filter {
-            include: if include.is_empty() { None } else { Some(Globs::new("--include", &include)?) },
-            exclude: Globs::new("--exclude", &others)?,
-            exclude_folders: Globs::new("--exclude", &folders)?,
-        })
-    }
-
-    pub(crate) fn takes_file(&self, folder: &Path, name: &OsStr) -> bool {
-        self.include.as_ref().is_none_or(|globs| globs.matches(folder, name)) && !self.exclude.matches(folder, name)
-    }
-
-    pub(crate) fn takes_folder(&self, folder: &Path, name: &OsStr) -> bool {
-        !self.exclude.matches(folder, name) && !self.exclude_folders.matches(folder, name)
-    }
-}
-
-/// Globs for names, and globs for paths below the named folder.
-#[derive(Debug, Clone, Default)]
-struct Globs {
-    names: GlobSet,
-    paths: GlobSet,
-}
-
-impl Globs {
-    fn new(flag: &str, globs: &[&str]) -> Result<Globs, PlanError> {
-        let wrong = |glob: &str, cause: &globset::Error| {
-            PlanError::new(format_args!("failed to read `{flag} {glob}`: {}", cause.kind()))
-        };
-        let mut names = GlobSetBuilder::new();
-        let mut paths = GlobSetBuilder::new();
-        for glob in globs {
-            let set = if glob.contains('/') { &mut paths } else { &mut names };
-            // `./x` and `/x` both mean `x` right below the named folder.
-            let bare = glob.strip_prefix("./").unwrap_or(glob).trim_start_matches('/');
-            set.add(GlobBuilder::new(bare).literal_separator(true).build().map_err(|cause| wrong(glob, &cause))?);
-        }
-        let whole = globs.join(" ");
-        Ok(Globs {
-            names: names.build().map_err(|cause| wrong(&whole, &cause))?,
-            paths: paths.build().map_err(|cause| wrong(&whole, &cause))?,
-        })
-    }
-
-    fn matches(&self, folder: &Path, name: &OsStr) -> bool {
-        (!self.names.is_empty() && self.names.is_match_candidate(&Candidate::new(name)))
-            || (!self.paths.is_empty() && self.paths.is_match(folder.join(name)))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ffi::OsStr;
+    use std::fs;
+    use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::{PermissionsExt, symlink};
     use tempfile::TempDir;
 
