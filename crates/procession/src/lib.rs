@@ -29,6 +29,7 @@ mod logging;
 mod machine;
 mod manager;
 mod outcome;
+mod panics;
 mod pool;
 mod process;
 mod ring;

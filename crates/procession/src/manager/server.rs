@@ -10,10 +10,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::proxy::{Managed, Reply};
+use crate::ErrorKind;
 use crate::channel::link::Link;
 use crate::handle::{Descriptor, Handles};
+use crate::panics::{catch, catch_panics};
 use crate::wire::{self, Bytes, Fault};
-use crate::{ErrorKind, worker};
 
 /// Asks for an object.
 #[derive(Serialize, Deserialize)]
@@ -44,7 +45,7 @@ impl<A: DeserializeOwned + 'static, T: Managed> Shim<Plain<A, T>> for Create {
     fn run(constructor: Plain<A, T>, making: &mut Making) {
         let bytes = Bytes::Owned(std::mem::take(&mut making.argument));
         let fds = std::mem::take(&mut making.handles).into_iter().filter_map(|handle| handle.into_fd().ok()).collect();
-        let made = worker::catch(|| {
+        let made = catch(|| {
             let argument = wire::decode_argument(bytes, fds).map_err(Fault::BadArgument)?;
             Ok((constructor.0)(argument))
         });
@@ -58,7 +59,7 @@ impl<A: DeserializeOwned + 'static, T: Managed> Shim<Plain<A, T>> for Create {
 
 /// Serves until the manager and all proxies are gone.
 pub(super) fn serve(control: Link) {
-    worker::catch_panics();
+    catch_panics();
     let mut objects = Vec::new();
     loop {
         objects.retain(|object: &JoinHandle<()>| !object.is_finished());
@@ -121,10 +122,10 @@ fn answer_door<T: Managed>(door: &Channel, object: &Arc<Mutex<T>>) {
 /// Answers the calls of one visitor.
 fn answer<T: Managed>(link: &Link, object: &Mutex<T>) {
     loop {
-        let received = worker::catch(|| Ok(link.receive::<T::Call>(None)));
+        let received = catch(|| Ok(link.receive::<T::Call>(None)));
         let reply: Reply<T> = match received {
             // What an earlier call has left behind when it panicked is what there is.
-            Ok(Ok(call)) => worker::catch(|| Ok(object.lock().unwrap_or_else(PoisonError::into_inner).call(call))),
+            Ok(Ok(call)) => catch(|| Ok(object.lock().unwrap_or_else(PoisonError::into_inner).call(call))),
             Ok(Err(error)) if error.kind() == ErrorKind::BadArgument => Err(Fault::BadArgument(error.to_string())),
             Ok(Err(_)) => return,
             Err(fault) => Err(fault),

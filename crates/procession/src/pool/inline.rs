@@ -10,8 +10,9 @@ use super::batch::{Carried, Chunk, Event};
 use super::settings::Settings;
 use super::shared::Shared;
 use crate::outcome::Details;
+use crate::panics;
 use crate::wire::{self, Bytes, Fault, Frame, FrameKind, RecordKind};
-use crate::worker::{self, Link, Tasks};
+use crate::worker::{Link, Tasks};
 use crate::{Error, ErrorKind, Failure, FailureKind};
 
 /// What the initializer returned.
@@ -32,7 +33,7 @@ fn copies(handles: &Carried) -> Vec<OwnedFd> {
 
 impl State {
     pub fn new(settings: &Settings) -> Result<State, Error> {
-        worker::catch_panics();
+        panics::catch_panics();
         let Some(init) = &settings.initializer else { return Ok(State(None)) };
         let mut tasks = Tasks::new(Link::Kept(Vec::new()));
         let frame = Frame { call: init.call, count: 1, ..Frame::plain(FrameKind::Initialize) };

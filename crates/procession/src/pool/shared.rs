@@ -17,9 +17,9 @@ use super::outlet;
 use super::settings::Settings;
 use super::slot::Phase;
 use crate::lane::POOL_BELL;
+use crate::panics::panic_text;
 use crate::ring::mode;
 use crate::wire::{Frame, FrameKind};
-use crate::worker::panic_text;
 use crate::{Error, ErrorKind};
 
 type Callback = Box<dyn FnOnce() + Send>;
