@@ -8,17 +8,23 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags};
-use rustix::io::retry_on_intr;
+use rustix::io::{Errno, retry_on_intr};
 
-/// So that opening a fifo waits for nobody. Files know nothing of it.
-const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
+const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC);
 
-/// Opens a file by its path.
+/// Opens a file by its path. Waits for nobody at a fifo, and for whoever has a lease on a file, as file servers do, to give
+/// it back.
 ///
 /// # Errors
 /// Those of open(2).
 pub fn open(path: &Path) -> io::Result<File> {
-    Ok(retry_on_intr(|| rustix::fs::open(path, FLAGS, Mode::empty()))?.into())
+    let open = |flags| retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty()));
+    let opened = match open(FLAGS | OFlags::NONBLOCK) {
+        // A lease (fcntl(2), F_SETLEASE): its holder has been asked, and has 45 seconds. No fifo says so.
+        Err(Errno::AGAIN) => open(FLAGS),
+        opened => opened,
+    };
+    Ok(opened?.into())
 }
 
 /// Opens one file after the other. From the second of a folder on they are looked up there, which saves the kernel the way
@@ -55,7 +61,10 @@ impl FileOpener {
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
             self.handle = rustix::fs::openat(CWD, OsStr::from_bytes(folder), flags, Mode::empty()).ok();
         }
-        let found = self.handle.as_ref().map(|handle| rustix::fs::openat(handle, name, FLAGS, Mode::empty()));
+        let found = self
+            .handle
+            .as_ref()
+            .map(|handle| rustix::fs::openat(handle, name, FLAGS | OFlags::NONBLOCK, Mode::empty()));
         match found {
             Some(Ok(fd)) => Ok(fd.into()),
             _ => {
@@ -141,6 +150,32 @@ mod tests {
         let mut opener = FileOpener::default();
         for name in ["1", "2", "3"] {
             assert!(opener.open(&root.path().join(name)).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_file_with_a_lease_is_opened_when_that_is_given_back() {
+        use std::io::{BufRead, BufReader};
+        use std::process::{Command, Stdio};
+        let root = tempfile::TempDir::new().unwrap();
+        let mut opener = FileOpener::default();
+        // The first is opened by its path, the others from their folder.
+        for name in ["1", "2", "3"] {
+            let path = root.path().join(name);
+            fs::write(&path, name).unwrap();
+            // The kernel asks for it by a signal.
+            let script = "import fcntl, signal, sys\nfile = open(sys.argv[1], 'r+')\n\
+                          signal.signal(signal.SIGIO, lambda *_: fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK))\n\
+                          fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)\nprint('held', flush=True)\nsys.stdin.read()\n";
+            let mut holder = Command::new("python3");
+            holder.args(["-c", script]).arg(&path).stdin(Stdio::piped()).stdout(Stdio::piped());
+            let mut holder = holder.spawn().unwrap();
+            let mut said = String::new();
+            BufReader::new(holder.stdout.take().unwrap()).read_line(&mut said).unwrap();
+            assert_eq!(said, "held\n");
+            assert_eq!(text(&mut opener, &path).unwrap(), name);
+            drop(holder.stdin.take());
+            holder.wait().unwrap();
         }
     }
 }
