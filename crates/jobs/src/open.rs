@@ -11,6 +11,8 @@ use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::{Errno, retry_on_intr};
 
 const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC);
+/// The kernel takes no path of as many bytes (PATH_MAX in path_resolution(7), which counts the NUL).
+const TOO_LONG_BYTES: usize = 4096;
 
 /// Opens a file by its path. Waits for nobody at a fifo, and for whoever has a lease on a file, as file servers do, to give
 /// it back.
@@ -50,6 +52,10 @@ impl FileOpener {
         let Some(slash) = bytes.iter().rposition(|&byte| byte == b'/').filter(|&slash| slash > 0) else {
             return open(path);
         };
+        // From its folder it could be opened, but not as the first one there, nor by those who open it by its path.
+        if bytes.len() >= TOO_LONG_BYTES {
+            return open(path);
+        }
         let (folder, name) = (&bytes[..slash], OsStr::from_bytes(&bytes[slash + 1..]));
         if folder != self.folder {
             self.folder.clear();
@@ -150,6 +156,27 @@ mod tests {
         let mut opener = FileOpener::default();
         for name in ["1", "2", "3"] {
             assert!(opener.open(&root.path().join(name)).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_path_that_is_too_long_is_so_for_every_file_of_its_folder() {
+        let root = tempfile::TempDir::new().unwrap();
+        let mut folder = root.path().to_path_buf();
+        while folder.as_os_str().len() < 3900 {
+            folder.push("d".repeat(100));
+        }
+        fs::create_dir_all(&folder).unwrap();
+        let name_bytes = 4095 - folder.as_os_str().len() - 1;
+        let [fits, long] = [name_bytes, name_bytes + 1].map(|bytes| folder.join("f".repeat(bytes)));
+        fs::write(&fits, "fits").unwrap();
+        let handle = rustix::fs::openat(CWD, &folder, OFlags::PATH, Mode::empty()).unwrap();
+        let flags = OFlags::CREATE | OFlags::WRONLY;
+        rustix::fs::openat(handle, long.file_name().unwrap(), flags, Mode::RUSR).unwrap();
+        let mut opener = FileOpener::default();
+        for _ in 0..3 {
+            assert_eq!(opener.open(&long).unwrap_err().kind(), io::ErrorKind::InvalidFilename);
+            assert_eq!(text(&mut opener, &fits).unwrap(), "fits");
         }
     }
 
