@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::{Errno, retry_on_intr};
@@ -13,6 +14,8 @@ use rustix::io::{Errno, retry_on_intr};
 const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC);
 /// The kernel takes no path of as many bytes (PATH_MAX in path_resolution(7), which counts the NUL).
 const TOO_LONG_BYTES: usize = 4096;
+/// For how long a folder is taken to be the one that its path names: a run may take hours.
+const FOLDER_TIME: Duration = Duration::from_millis(20);
 
 /// Opens a file by its path. Waits for nobody at a fifo, and for whoever has a lease on a file, as file servers do, to give
 /// it back.
@@ -32,13 +35,13 @@ pub fn open(path: &Path) -> io::Result<File> {
 /// Opens one file after the other. From the second of a folder on they are looked up there, which saves the kernel the way
 /// from the root: with thousands of small files that shows.
 ///
-/// It is for one run. A folder that takes the place of another during it is noticed only if a file is missing in the old
-/// one.
+/// A folder that takes the place of another is noticed soon, and at once if a file is missing in the old one.
 #[derive(Debug, Default)]
 pub struct FileOpener {
     /// The folder of the last file.
     folder: Vec<u8>,
-    handle: Option<OwnedFd>,
+    /// The same, open, and since when.
+    handle: Option<(OwnedFd, Instant)>,
 }
 
 impl FileOpener {
@@ -63,14 +66,16 @@ impl FileOpener {
             self.handle = None;
             return open(path);
         }
-        if self.handle.is_none() {
+        let now = Instant::now();
+        if self.handle.as_ref().is_none_or(|(_, since)| now.duration_since(*since) > FOLDER_TIME) {
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            self.handle = rustix::fs::openat(CWD, OsStr::from_bytes(folder), flags, Mode::empty()).ok();
+            let opened = rustix::fs::openat(CWD, OsStr::from_bytes(folder), flags, Mode::empty());
+            self.handle = opened.ok().map(|handle| (handle, now));
         }
         let found = self
             .handle
             .as_ref()
-            .map(|handle| rustix::fs::openat(handle, name, FLAGS | OFlags::NONBLOCK, Mode::empty()));
+            .map(|(handle, _)| rustix::fs::openat(handle, name, FLAGS | OFlags::NONBLOCK, Mode::empty()));
         match found {
             Some(Ok(fd)) => Ok(fd.into()),
             _ => {
@@ -144,6 +149,25 @@ mod tests {
         fs::write(folder.join("2"), "new").unwrap();
         assert_eq!(text(&mut opener, &folder.join("2")).unwrap(), "new");
         assert!(opener.open(&folder.join("1")).is_err());
+    }
+
+    #[test]
+    fn a_folder_that_was_replaced_by_one_of_the_same_names_is_found_after_a_while() {
+        let root = tempfile::TempDir::new().unwrap();
+        for folder in ["old", "new"] {
+            fs::create_dir(root.path().join(folder)).unwrap();
+            fs::write(root.path().join(folder).join("1"), folder).unwrap();
+        }
+        let [current, next] = ["current", "next"].map(|name| root.path().join(name));
+        std::os::unix::fs::symlink("old", &current).unwrap();
+        let mut opener = FileOpener::default();
+        for _ in 0..2 {
+            assert_eq!(text(&mut opener, &current.join("1")).unwrap(), "old");
+        }
+        std::os::unix::fs::symlink("new", &next).unwrap();
+        fs::rename(next, &current).unwrap();
+        opener.handle.as_mut().unwrap().1 -= FOLDER_TIME * 2;
+        assert_eq!(text(&mut opener, &current.join("1")).unwrap(), "new");
     }
 
     #[test]
