@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use procession::{Failure, FailureKind, Limits, Pool, Sandbox, SandboxStatus};
+use procession::{ErrorKind, Failure, FailureKind, Limits, Pool, Sandbox, SandboxStatus};
 
 use crate::content::Contents;
 use crate::select::Selected;
@@ -334,9 +334,14 @@ pub fn run<J: Job>(
         (None, true) => pool.try_imap_with(job.context(), run_task::<J>, tasks),
         (None, false) => pool.try_imap_unordered_with(job.context(), run_task::<J>, tasks),
     };
-    let mut outcomes = outcomes.map_err(DriveError::Pool)?;
+    let mut outcomes = match outcomes {
+        Ok(outcomes) => Some(outcomes),
+        // Interrupted while the plan looked for its first task. The report is one of nothing, as a moment earlier.
+        Err(error) if interrupt.is_raised() && error.kind() == ErrorKind::Closed => None,
+        Err(error) => return Err(DriveError::Pool(error)),
+    };
     loop {
-        let outcome = outcomes.next();
+        let outcome = outcomes.as_mut().and_then(Iterator::next);
         // The plan found them unusable since the last look.
         for (number, item, error) in ledger.borrow_mut().take_unusable() {
             job.fold_failure(&item, &error);

@@ -6,31 +6,42 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, Mode, OFlags};
-use rustix::io::retry_on_intr;
+use rustix::io::{Errno, retry_on_intr};
 
-/// So that opening a fifo waits for nobody. Files know nothing of it.
-const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
+const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC);
+/// The kernel takes no path of as many bytes (PATH_MAX in path_resolution(7), which counts the NUL).
+const TOO_LONG_BYTES: usize = 4096;
+/// For how long a folder is taken to be the one that its path names: a run may take hours.
+const FOLDER_TIME: Duration = Duration::from_millis(20);
 
-/// Opens a file by its path.
+/// Opens a file by its path. Waits for nobody at a fifo, and for whoever has a lease on a file, as file servers do, to give
+/// it back.
 ///
 /// # Errors
 /// Those of open(2).
 pub fn open(path: &Path) -> io::Result<File> {
-    Ok(retry_on_intr(|| rustix::fs::open(path, FLAGS, Mode::empty()))?.into())
+    let open = |flags| retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty()));
+    let opened = match open(FLAGS | OFlags::NONBLOCK) {
+        // A lease (fcntl(2), F_SETLEASE): its holder has been asked, and has 45 seconds. No fifo says so.
+        Err(Errno::AGAIN) => open(FLAGS),
+        opened => opened,
+    };
+    Ok(opened?.into())
 }
 
 /// Opens one file after the other. From the second of a folder on they are looked up there, which saves the kernel the way
 /// from the root: with thousands of small files that shows.
 ///
-/// It is for one run. A folder that takes the place of another during it is noticed only if a file is missing in the old
-/// one.
+/// A folder that takes the place of another is noticed soon, and at once if a file is missing in the old one.
 #[derive(Debug, Default)]
 pub struct FileOpener {
     /// The folder of the last file.
     folder: Vec<u8>,
-    handle: Option<OwnedFd>,
+    /// The same, open, and since when.
+    handle: Option<(OwnedFd, Instant)>,
 }
 
 impl FileOpener {
@@ -44,6 +55,10 @@ impl FileOpener {
         let Some(slash) = bytes.iter().rposition(|&byte| byte == b'/').filter(|&slash| slash > 0) else {
             return open(path);
         };
+        // From its folder it could be opened, but not as the first one there, nor by those who open it by its path.
+        if bytes.len() >= TOO_LONG_BYTES {
+            return open(path);
+        }
         let (folder, name) = (&bytes[..slash], OsStr::from_bytes(&bytes[slash + 1..]));
         if folder != self.folder {
             self.folder.clear();
@@ -51,11 +66,16 @@ impl FileOpener {
             self.handle = None;
             return open(path);
         }
-        if self.handle.is_none() {
+        let now = Instant::now();
+        if self.handle.as_ref().is_none_or(|(_, since)| now.duration_since(*since) > FOLDER_TIME) {
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            self.handle = rustix::fs::openat(CWD, OsStr::from_bytes(folder), flags, Mode::empty()).ok();
+            let opened = rustix::fs::openat(CWD, OsStr::from_bytes(folder), flags, Mode::empty());
+            self.handle = opened.ok().map(|handle| (handle, now));
         }
-        let found = self.handle.as_ref().map(|handle| rustix::fs::openat(handle, name, FLAGS, Mode::empty()));
+        let found = self
+            .handle
+            .as_ref()
+            .map(|(handle, _)| rustix::fs::openat(handle, name, FLAGS | OFlags::NONBLOCK, Mode::empty()));
         match found {
             Some(Ok(fd)) => Ok(fd.into()),
             _ => {
@@ -132,6 +152,25 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_that_was_replaced_by_one_of_the_same_names_is_found_after_a_while() {
+        let root = tempfile::TempDir::new().unwrap();
+        for folder in ["old", "new"] {
+            fs::create_dir(root.path().join(folder)).unwrap();
+            fs::write(root.path().join(folder).join("1"), folder).unwrap();
+        }
+        let [current, next] = ["current", "next"].map(|name| root.path().join(name));
+        std::os::unix::fs::symlink("old", &current).unwrap();
+        let mut opener = FileOpener::default();
+        for _ in 0..2 {
+            assert_eq!(text(&mut opener, &current.join("1")).unwrap(), "old");
+        }
+        std::os::unix::fs::symlink("new", &next).unwrap();
+        fs::rename(next, &current).unwrap();
+        opener.handle.as_mut().unwrap().1 -= FOLDER_TIME * 2;
+        assert_eq!(text(&mut opener, &current.join("1")).unwrap(), "new");
+    }
+
+    #[test]
     fn a_fifo_makes_nobody_wait() {
         let root = tempfile::TempDir::new().unwrap();
         for name in ["1", "2", "3"] {
@@ -141,6 +180,53 @@ mod tests {
         let mut opener = FileOpener::default();
         for name in ["1", "2", "3"] {
             assert!(opener.open(&root.path().join(name)).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_path_that_is_too_long_is_so_for_every_file_of_its_folder() {
+        let root = tempfile::TempDir::new().unwrap();
+        let mut folder = root.path().to_path_buf();
+        while folder.as_os_str().len() < 3900 {
+            folder.push("d".repeat(100));
+        }
+        fs::create_dir_all(&folder).unwrap();
+        let name_bytes = 4095 - folder.as_os_str().len() - 1;
+        let [fits, long] = [name_bytes, name_bytes + 1].map(|bytes| folder.join("f".repeat(bytes)));
+        fs::write(&fits, "fits").unwrap();
+        let handle = rustix::fs::openat(CWD, &folder, OFlags::PATH, Mode::empty()).unwrap();
+        let flags = OFlags::CREATE | OFlags::WRONLY;
+        rustix::fs::openat(handle, long.file_name().unwrap(), flags, Mode::RUSR).unwrap();
+        let mut opener = FileOpener::default();
+        for _ in 0..3 {
+            assert_eq!(opener.open(&long).unwrap_err().kind(), io::ErrorKind::InvalidFilename);
+            assert_eq!(text(&mut opener, &fits).unwrap(), "fits");
+        }
+    }
+
+    #[test]
+    fn a_file_with_a_lease_is_opened_when_that_is_given_back() {
+        use std::io::{BufRead, BufReader};
+        use std::process::{Command, Stdio};
+        let root = tempfile::TempDir::new().unwrap();
+        let mut opener = FileOpener::default();
+        // The first is opened by its path, the others from their folder.
+        for name in ["1", "2", "3"] {
+            let path = root.path().join(name);
+            fs::write(&path, name).unwrap();
+            // The kernel asks for it by a signal.
+            let script = "import fcntl, signal, sys\nfile = open(sys.argv[1], 'r+')\n\
+                          signal.signal(signal.SIGIO, lambda *_: fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK))\n\
+                          fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)\nprint('held', flush=True)\nsys.stdin.read()\n";
+            let mut holder = Command::new("python3");
+            holder.args(["-c", script]).arg(&path).stdin(Stdio::piped()).stdout(Stdio::piped());
+            let mut holder = holder.spawn().unwrap();
+            let mut said = String::new();
+            BufReader::new(holder.stdout.take().unwrap()).read_line(&mut said).unwrap();
+            assert_eq!(said, "held\n");
+            assert_eq!(text(&mut opener, &path).unwrap(), name);
+            drop(holder.stdin.take());
+            holder.wait().unwrap();
         }
     }
 }

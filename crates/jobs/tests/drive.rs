@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use procession_jobs::{
     Access, FailedKind, Interrupt, Item, Job, Options, Plan, PlanError, Planned, Records, Report, SandboxMode, Table,
@@ -83,4 +84,57 @@ fn errors_that_may_pass_are_tried_again_and_others_are_not() {
     assert_eq!(finished.problem().as_deref(), Some("for good"));
     let failures: Vec<_> = summary.failures.iter().map(|f| (f.task, f.kind, f.message.as_str(), f.attempts)).collect();
     assert_eq!(failures, [(0, FailedKind::Failed, "for good", 1), (2, FailedKind::Failed, "never", 3)]);
+}
+
+/// A job that is interrupted while it looks for its first task.
+struct Halted {
+    interrupt: Arc<Interrupt>,
+}
+
+impl Job for Halted {
+    const NAME: &'static str = "halted";
+    const RESULTS_VERSION: u32 = 1;
+    type Args = ();
+    type Context = ();
+    type Task = u32;
+    type Done = u32;
+
+    fn args(&self) -> &() {
+        &()
+    }
+
+    fn context(&self) -> &() {
+        &()
+    }
+
+    fn plan(&mut self) -> Result<Plan<u32>, PlanError> {
+        let interrupt = Arc::clone(&self.interrupt);
+        let tasks = (0..3).map(move |n| {
+            interrupt.raise();
+            Planned::Task(Item { input: n as usize, path: Path::new("x").into(), bytes: 0, stamp: None }, n)
+        });
+        Ok(Plan { tasks: Box::new(tasks), access: Access { read: Vec::new(), write: Vec::new() } })
+    }
+
+    fn run((): &(), task: u32) -> Result<u32, TaskError> {
+        Ok(task)
+    }
+
+    fn fold(&mut self, _: &Item, _: u32) -> Result<(), TaskError> {
+        Ok(())
+    }
+
+    fn report(self) -> Box<dyn Report> {
+        Box::new(Nothing)
+    }
+}
+
+#[test]
+fn an_interrupt_before_the_first_task_is_an_interrupt_and_no_broken_pool() {
+    let interrupt = Arc::new(Interrupt::default());
+    let job = Halted { interrupt: Arc::clone(&interrupt) };
+    let options = Options { workers: 2, ..Options::default() };
+    let finished = procession_jobs::run(job, &options, &Records::default(), &interrupt, &mut ()).unwrap();
+    assert!(finished.summary.is_interrupted && finished.broken.is_none());
+    assert_eq!((finished.summary.done, finished.summary.failed), (0, 0));
 }

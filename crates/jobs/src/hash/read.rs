@@ -40,6 +40,8 @@ pub fn file(mut file: File, algorithm: Algorithm, planned_bytes: u64) -> Result<
         let mut bytes = 0;
         loop {
             match retry(|| file.read(buffer))? {
+                // A fifo or a device that took the place of an empty file has nothing to read either.
+                0 if planned_bytes == 0 && !file.metadata()?.is_file() => return Err(Problem::Changed),
                 0 if bytes == planned_bytes || planned_bytes == 0 => return Ok((bytes, hasher.finish())),
                 0 => return Err(Problem::Changed),
                 read => {

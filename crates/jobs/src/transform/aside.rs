@@ -10,6 +10,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_bytes::ByteBuf;
 
 use crate::decode::{Format, HEAD_BYTES};
+use crate::raw_path::RawPath;
 use crate::regular::Regular;
 use crate::{PlanError, TaskError, without_number};
 
@@ -61,13 +62,13 @@ impl Aside {
     /// # Errors
     /// When they cannot be.
     pub fn head(&self, path: &Path, bytes: usize) -> Result<Vec<u8>, PlanError> {
-        let head = self.run(decode_head, (path.to_path_buf(), bytes))?;
+        let head = self.run(decode_head, (RawPath::from(path), bytes))?;
         head.map(ByteBuf::into_vec).map_err(PlanError::new)
     }
 
     /// All bytes of a compressed file, decoded while they are read. One file at a time can be.
     pub fn decode(&self, path: &Path) -> Decoded {
-        Decoded { aside: self.clone(), path: path.to_path_buf(), state: State::Idle, piece: Vec::new(), at: 0 }
+        Decoded { aside: self.clone(), path: path.into(), state: State::Idle, piece: Vec::new(), at: 0 }
     }
 }
 
@@ -75,7 +76,7 @@ impl Aside {
 #[derive(Debug)]
 pub struct Decoded {
     aside: Aside,
-    path: PathBuf,
+    path: RawPath,
     state: State,
     piece: Vec<u8>,
     at: usize,
@@ -133,7 +134,7 @@ fn decoder(path: &Path) -> io::Result<Box<dyn Read>> {
     }
 }
 
-fn decode_head((path, bytes): (PathBuf, usize)) -> Result<ByteBuf, String> {
+fn decode_head((path, bytes): (RawPath, usize)) -> Result<ByteBuf, String> {
     let mut head = Vec::new();
     match decoder(&path).and_then(|decoder| decoder.take(bytes as u64).read_to_end(&mut head)) {
         // What is damaged behind the first bytes is told when it is read.
@@ -142,7 +143,7 @@ fn decode_head((path, bytes): (PathBuf, usize)) -> Result<ByteBuf, String> {
     }
 }
 
-fn decode_all((path, sender): (PathBuf, Sender<ByteBuf>)) -> Result<(), String> {
+fn decode_all((path, sender): (RawPath, Sender<ByteBuf>)) -> Result<(), String> {
     let failed = |cause: io::Error| TaskError::io("decompress", &path, &cause).to_string();
     let mut decoder = decoder(&path).map_err(failed)?;
     let mut piece = Vec::with_capacity(PIECE_BYTES);

@@ -12,6 +12,7 @@ use crate::data::columnar::{Columnar, Group, Shape, look};
 use crate::data::{self, Chunks, Cut};
 use crate::decode::{Format as Packing, HEAD_BYTES};
 use crate::output::Scratch;
+use crate::raw_path::RawPath;
 use crate::regular::Regular;
 use crate::walk::{Filter, Found, Walk};
 use crate::{PlanError, Stamp, TaskError};
@@ -206,7 +207,7 @@ impl Opener {
     /// When it is CSV and has no header.
     pub fn sample(&self, opened: &mut Opened, has_header: bool) -> Result<Sample, PlanError> {
         if let (Source::Columns(file, _), Some(format)) = (&opened.kind, opened.form.columnar()) {
-            let shape = self.aside.run(look_at, (file.clone(), format));
+            let shape = self.aside.run(look_at, (RawPath::from(file.as_path()), format));
             let mut shape =
                 shape.map_err(|error| opened.unreadable(&error))?.map_err(|cause| opened.unreadable(&cause))?;
             opened.take_groups(&mut shape);
@@ -266,6 +267,6 @@ impl Opener {
     }
 }
 
-fn look_at((path, format): (PathBuf, Columnar)) -> Result<Shape, String> {
+fn look_at((path, format): (RawPath, Columnar)) -> Result<Shape, String> {
     look(&path, format)
 }

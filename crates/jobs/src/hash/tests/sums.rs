@@ -148,6 +148,24 @@ fn a_file_that_changes_its_length_is_an_error() {
 }
 
 #[test]
+fn what_takes_an_empty_files_place_has_no_digest_of_nothing() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("a");
+    let fifo = || rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0);
+    let device = || std::os::unix::fs::symlink("/dev/null", &path);
+    for replace in [&|| fifo().unwrap(), &|| device().unwrap()] as [&dyn Fn(); 2] {
+        let _ = fs::remove_file(&path);
+        fs::write(&path, "").unwrap();
+        let ended = run_job(Hash::new(args(&[str(&path)]), 2), |_| {
+            fs::remove_file(&path).unwrap();
+            replace();
+        });
+        assert_eq!(ended.text, "");
+        assert_eq!(ended.failures, [format!("failed to hash `{}`: it changed in the meantime", path.display())]);
+    }
+}
+
+#[test]
 fn workers_may_read_the_named_paths_only() {
     let folder = TempDir::new().unwrap();
     let access = Hash::new(args(&["-", str(folder.path())]), 2).plan().unwrap().access;

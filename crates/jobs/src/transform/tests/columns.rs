@@ -237,6 +237,20 @@ fn limits_cut_groups_and_no_rows_are_a_file_too() {
 }
 
 #[test]
+fn names_need_not_be_utf8() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = std::ffi::OsStr::from_bytes(b"caf\xe9");
+    let lab = Lab(tempfile::Builder::new().prefix(folder).tempdir().unwrap());
+    lab.file("in.csv", "n\n7\n");
+    for (input, output) in
+        [("in.csv", "a.csv.gz"), ("a.csv.gz", "b.parquet"), ("b.parquet", "c.arrow"), ("c.arrow", "out.csv")]
+    {
+        lab.transform(&[input], output, &[]).unwrap();
+    }
+    assert_eq!(lab.read("out.csv"), "n\n7\n");
+}
+
+#[test]
 fn inputs_of_different_types_need_a_schema() {
     let lab = Lab::new();
     let small = columns(vec![("n", Arc::new(Int32Array::from(vec![1])) as ArrayRef)]);
