@@ -115,6 +115,23 @@ pub fn sandbox(summary: &Summary) -> String {
     summary.sandbox.as_ref().map_or_else(|| "off".to_string(), ToString::to_string)
 }
 
+/// What a report lacks because the run was cut short, in words.
+pub fn shortfall(summary: &Summary) -> Option<String> {
+    let Summary { tasks, done, is_interrupted, is_planned, is_cut_short, .. } = summary;
+    let why = if *is_interrupted { "interrupted" } else { "ended by a failure" };
+    let more = if *is_planned { "" } else { "; there may be more tasks" };
+    is_cut_short.then(|| format!("not complete: {why} with {done} of {tasks} tasks done{more}"))
+}
+
+/// The report for people.
+pub fn write_text(out: &mut dyn Write, summary: &Summary, report: &dyn Report) -> io::Result<()> {
+    report.text(out)?;
+    match shortfall(summary).and_then(|shortfall| report.remark(&shortfall)) {
+        Some(line) => writeln!(out, "{line}"),
+        None => Ok(()),
+    }
+}
+
 /// The report as one JSON object.
 pub fn write_json(out: &mut dyn Write, summary: &Summary, report: &dyn Report) -> io::Result<()> {
     let failures: Vec<Value> = summary
@@ -133,6 +150,7 @@ pub fn write_json(out: &mut dyn Write, summary: &Summary, report: &dyn Report) -
         "cancelled": summary.cancelled,
         "retried": summary.retried,
         "resumed": summary.resumed,
+        "cut_short": summary.is_cut_short,
         "elapsed_s": summary.elapsed.as_secs_f64(),
         "cpu_s": summary.cpu.as_secs_f64(),
         "peak_rss_bytes": summary.peak_rss_bytes,

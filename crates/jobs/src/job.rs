@@ -236,6 +236,12 @@ pub trait Report {
     /// Those of `out`.
     fn text(&self, out: &mut dyn Write) -> io::Result<()>;
 
+    /// The line behind [`Report::text`] that tells what all of it lacks, when the run was cut short. None if those who read
+    /// that form would take it for a result.
+    fn remark(&self, remark: &str) -> Option<String> {
+        Some(remark.to_string())
+    }
+
     /// The value of `result` in `--format json`.
     fn json(&self) -> serde_json::Value;
 

@@ -206,6 +206,10 @@ impl Report for Check {
         Ok(())
     }
 
+    fn remark(&self, remark: &str) -> Option<String> {
+        (!self.style.status).then(|| remark.to_string())
+    }
+
     fn json(&self) -> serde_json::Value {
         let counts = self.counts();
         let files: Vec<_> = self

@@ -73,6 +73,11 @@ impl Report for Sums {
         self.files.iter().try_for_each(|file| self.style.write(out, &file.path, &file.digest))
     }
 
+    fn remark(&self, remark: &str) -> Option<String> {
+        // What reads lines of checksums passes over comments; where names end with NUL it knows none.
+        (!self.style.zero).then(|| format!("# {remark}"))
+    }
+
     fn json(&self) -> serde_json::Value {
         let files: Vec<_> = self
             .files
