@@ -10,6 +10,7 @@
 
 mod args;
 mod blocks;
+mod first;
 mod gather;
 mod groups;
 mod histogram;

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::aligned::{cell, write_aligned};
 use super::values::{csv_part, json_part, short, shown_part, summary_cells, summary_json, summary_names, whole};
+use super::write_if_cut;
 use crate::logs::gather::Found;
 use crate::logs::groups::{KeyPart, Row, read_key};
 use crate::logs::histogram::{MAX_SPANS, filled};
@@ -53,14 +54,14 @@ impl Fields {
             writeln!(out)?;
             self.write_histogram(out, width)?;
         }
-        for (n, (path, unparsed)) in self.found.samples.iter().enumerate() {
+        for (n, (path, offset, unparsed)) in self.found.samples.iter().enumerate() {
             if n == 0 {
                 writeln!(out, "\nfirst lines that could not be read:")?;
             }
             let (path, line) = (path.to_string_lossy(), printable(&unparsed.line));
-            writeln!(out, "{}:{}: {}: {line}", printable(&path), unparsed.offset, printable(&unparsed.reason))?;
+            writeln!(out, "{}:{offset}: {}: {line}", printable(&path), printable(&unparsed.reason))?;
         }
-        Ok(())
+        write_if_cut(out, &self.found.samples)
     }
 
     fn write_groups(&self, out: &mut dyn Write) -> io::Result<()> {
@@ -135,15 +136,16 @@ impl Fields {
             }),
         );
         if query.show_unparsed > 0 {
-            let sample = found.samples.iter().map(|(path, unparsed)| {
+            let sample = found.samples.iter().map(|(path, offset, unparsed)| {
                 json!({
                     "path": path.to_string_lossy(),
-                    "offset": unparsed.offset,
+                    "offset": offset,
                     "reason": unparsed.reason,
                     "line": unparsed.line,
                 })
             });
             result.insert("unparsed_lines".into(), sample.collect());
+            result.insert("has_all_unparsed_lines".into(), (!found.samples.is_cut()).into());
         }
         if !query.by.is_empty() {
             let (groups, lines) = self.not_in(&found.rows);

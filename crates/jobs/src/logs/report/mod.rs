@@ -8,6 +8,7 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
+use super::first::{First, MAX_BYTES};
 use super::pattern::Pattern;
 use super::totals::{FileCounts, Totals};
 use aligned::{shortened, write_aligned};
@@ -73,17 +74,25 @@ impl LogsReport {
     }
 
     fn write_samples(&self, out: &mut dyn Write) -> io::Result<()> {
-        for (number, pattern) in self.patterns.iter().enumerate() {
-            let mut samples = self.totals.samples(number).peekable();
-            if samples.peek().is_some() {
-                writeln!(out, "\nfirst lines that match {}:", printable(&pattern.name))?;
-            }
-            for (path, offset, line) in samples {
+        for (pattern, samples) in self.patterns.iter().zip(self.totals.samples()) {
+            for (n, (path, offset, line)) in samples.iter().enumerate() {
+                if n == 0 {
+                    writeln!(out, "\nfirst lines that match {}:", printable(&pattern.name))?;
+                }
                 writeln!(out, "{}:{offset}: {}", printable(&path.to_string_lossy()), printable(line))?;
             }
+            write_if_cut(out, samples)?;
         }
         Ok(())
     }
+}
+
+/// Tells that lines are missing which were asked for.
+fn write_if_cut<T>(out: &mut dyn Write, samples: &First<T>) -> io::Result<()> {
+    if samples.is_cut() {
+        writeln!(out, "the next ones are not shown: samples take {} MiB of memory at most", MAX_BYTES >> 20)?;
+    }
+    Ok(())
 }
 
 impl Report for LogsReport {
@@ -144,12 +153,13 @@ impl Report for LogsReport {
         let files: Vec<Value> = self.totals.files().map(file).collect();
         let mut result = json!({"lines": self.lines(self.lines), "patterns": patterns, "files": files});
         if self.has_samples {
-            let samples = self.patterns.iter().enumerate().flat_map(|(number, pattern)| {
-                self.totals.samples(number).map(|(path, offset, line)| {
+            let samples = self.patterns.iter().zip(self.totals.samples()).flat_map(|(pattern, samples)| {
+                samples.iter().map(|(path, offset, line)| {
                     json!({"pattern": pattern.name, "path": path.to_string_lossy(), "offset": offset, "line": line})
                 })
             });
             result["samples"] = samples.collect();
+            result["has_all_samples"] = (!self.totals.samples().iter().any(First::is_cut)).into();
         }
         if let (Some(fields), Value::Object(members)) = (&self.fields, &mut result) {
             fields.json(members);
@@ -247,6 +257,7 @@ mod tests {
                 "patterns": [{"name": "err", "regex": "E+", "lines": 0}, {"name": "x", "regex": "x", "lines": 1}],
                 "files": [{"path": "f0\u{1b}", "lines": 100, "patterns": [0, 1]}],
                 "samples": [{"pattern": "x", "path": "f0\u{1b}", "offset": 7, "line": "a\u{9b}\tb"}],
+                "has_all_samples": true,
             })
         );
         assert_eq!(with_lines.table().header, ["path", "lines", "err", "x"]);
