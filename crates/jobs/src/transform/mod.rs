@@ -58,6 +58,33 @@ use sink::Sink;
 use task::Bad;
 
 /// Rows of data in another format.
+///
+/// The output appears whole under its name or not at all. What is done with rows is in [`TransformArgs`].
+///
+/// # Examples
+/// ```
+/// # procession::init();
+/// use procession_jobs::transform::{OnBadRow, Transform, TransformArgs};
+/// use procession_jobs::{Interrupt, Options, Records, Replace};
+///
+/// # let folder = tempfile::tempdir().unwrap();
+/// let (input, output) = (folder.path().join("a.ndjson"), folder.path().join("a.csv"));
+/// std::fs::write(&input, "{\"host\":{\"name\":\"a\"},\"took\":0.5}\nno row\n").unwrap();
+/// let args = TransformArgs {
+///     inputs: vec![input],
+///     select: Some("host=host.name,ms".into()),
+///     set: vec!["ms=took * 1000".into()],
+///     on_bad_row: OnBadRow::Skip,
+///     ..TransformArgs::default()
+/// };
+/// let job = Transform::new(args, Some(&output), Replace::Never);
+/// let finished =
+///     procession_jobs::run(job, &Options::default(), &Records::default(), &Interrupt::default(), &mut ())?;
+/// assert_eq!(finished.problem(), None);
+/// assert_eq!(finished.report.json()["rows_skipped"], 1);
+/// assert_eq!(std::fs::read_to_string(&output).unwrap(), "host,ms\na,500\n");
+/// # Ok::<(), procession_jobs::DriveError>(())
+/// ```
 #[derive(Debug)]
 pub struct Transform {
     args: TransformArgs,
