@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::Stamp;
+use crate::{Stamp, Streamed};
 
 /// A named recipe of the toolbox.
 pub trait Job: Sized {
@@ -243,7 +243,12 @@ pub trait Report {
     }
 
     /// The value of `result` in `--format json`.
-    fn json(&self) -> serde_json::Value;
+    fn result(&self) -> Streamed<'_>;
+
+    /// The same as one value in memory.
+    fn json(&self) -> serde_json::Value {
+        self.result().to_value()
+    }
 
     /// The rows of `--format csv`.
     fn table(&self) -> Table;

@@ -155,6 +155,9 @@ fn a_run_that_failed_tells_what_was_read_and_that_nothing_was_written() {
         "{}",
         run.out()
     );
+    let run = lab.run(["transform", "a.json", "--to", "csv", "--on-bad-row", "quarantine=bad"]).expect(1);
+    let said = "\nstandard output is not whole, `bad` was not written: the run ended behind these rows\n";
+    assert!(run.err.contains(said), "{}", run.err);
     assert_eq!(lab.names("."), ["a.json", "a.ndjson"]);
 }
 

@@ -284,6 +284,10 @@ impl Job for Transform {
         let (is_a_file, is_closed) = (sink.is_a_file(), sink.is_closed());
         let is_whole = is_whole && !self.has_failed;
         let ended = if is_whole { self.commit(sink, quarantine) } else { Ok(()) };
+        if is_whole {
+            // The file of bad rows has its name, or an error tells of it.
+            self.counts.outputs.truncate(1);
+        }
         self.counts.ending = match (is_whole, &ended) {
             (true, Ok(())) if is_closed => Ending::Closed,
             (true, Ok(())) => Ending::Whole,

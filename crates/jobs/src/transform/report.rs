@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use crate::{Report, Table, printable};
+use crate::{Report, Streamed, Table, printable};
 
 /// More bad rows are not described.
 pub const MAX_DESCRIBED: usize = 10;
@@ -63,7 +63,11 @@ impl Ending {
                 Some(format!("{} {verb} not written: the run ended behind these rows", outputs.join(" and ")))
             }
             Ending::Unfinished => Some(format!("{output} could not be finished")),
-            Ending::CutOff => Some(format!("{output} is not whole: the run ended behind these rows")),
+            Ending::CutOff => {
+                let other = outputs.get(1).map(|other| format!(", {other} was not written"));
+                let other = other.unwrap_or_default();
+                Some(format!("{output} is not whole{other}: the run ended behind these rows"))
+            }
             Ending::Closed => Some(format!("{output} was closed by its reader, who may have less than these rows")),
         }
     }
@@ -100,7 +104,7 @@ impl Report for Counts {
         }
     }
 
-    fn json(&self) -> serde_json::Value {
+    fn result(&self) -> Streamed<'_> {
         let sum = |count: fn(&InputCounts) -> u64| self.inputs.iter().map(count).sum::<u64>();
         let inputs = self.inputs.iter().map(|input| {
             let InputCounts { path, read, written, skipped, .. } = input;
@@ -117,6 +121,7 @@ impl Report for Counts {
             "output": self.ending.name(),
             "bad_rows": self.bad,
         })
+        .into()
     }
 
     fn table(&self) -> Table {

@@ -13,7 +13,7 @@ use super::pattern::Pattern;
 use super::totals::{FileCounts, Totals};
 use aligned::{shortened, write_aligned};
 
-use crate::{Report, Table, printable};
+use crate::{Report, Streamed, Table, printable};
 pub use fields::Fields;
 
 /// How many files the table for people has at most.
@@ -134,14 +134,14 @@ impl Report for LogsReport {
         if self.has_samples { self.write_samples(out) } else { Ok(()) }
     }
 
-    fn json(&self) -> Value {
+    fn result(&self) -> Streamed<'_> {
         let patterns: Vec<Value> = self
             .patterns
             .iter()
             .zip(&self.matches)
             .map(|(pattern, lines)| json!({"name": pattern.name, "regex": pattern.regex, "lines": lines}))
             .collect();
-        let file = |file: FileCounts| {
+        let file = move |file: FileCounts| {
             let path = file.path.to_string_lossy();
             let mut row = json!({"path": path, "lines": self.lines(file.lines), "patterns": file.matches});
             if self.fields.is_some() {
@@ -150,21 +150,23 @@ impl Report for LogsReport {
             }
             row
         };
-        let files: Vec<Value> = self.totals.files().map(file).collect();
-        let mut result = json!({"lines": self.lines(self.lines), "patterns": patterns, "files": files});
+        let files = Streamed::rows(move || self.totals.files().map(file));
+        let lines = json!(self.lines(self.lines)).into();
+        let mut members = vec![("lines", lines), ("patterns", json!(patterns).into()), ("files", files)];
         if self.has_samples {
-            let samples = self.patterns.iter().zip(self.totals.samples()).flat_map(|(pattern, samples)| {
-                samples.iter().map(|(path, offset, line)| {
-                    json!({"pattern": pattern.name, "path": path.to_string_lossy(), "offset": offset, "line": line})
+            let samples = Streamed::rows(move || {
+                let patterns = self.patterns.iter().zip(self.totals.samples());
+                patterns.flat_map(|(pattern, samples)| {
+                    samples.iter().map(|(path, offset, line)| {
+                        json!({"pattern": pattern.name, "path": path.to_string_lossy(), "offset": offset, "line": line})
+                    })
                 })
             });
-            result["samples"] = samples.collect();
-            result["has_all_samples"] = (!self.totals.samples().iter().any(First::is_cut)).into();
+            let has_all = !self.totals.samples().iter().any(First::is_cut);
+            members.extend([("samples", samples), ("has_all_samples", Streamed::Value(has_all.into()))]);
         }
-        if let (Some(fields), Value::Object(members)) = (&self.fields, &mut result) {
-            fields.json(members);
-        }
-        result
+        members.extend(self.fields.iter().flat_map(Fields::result));
+        Streamed::Object(members)
     }
 
     fn table(&self) -> Table {
