@@ -23,7 +23,8 @@ pub struct Command {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 every task done, 1 some task failed (the rest is done and reported), \
-2 bad usage, nothing was written, 130 interrupted.";
+2 bad usage, nothing was written, 130 interrupted \
+(what was done is reported, and the report says that it is not complete).";
 
 /// One line for each job.
 #[derive(Debug, Subcommand)]
@@ -230,7 +231,7 @@ pub enum Format {
     Table,
     /// One object
     Json,
-    /// Rows under a header
+    /// Rows under a header; if the run is cut short none to a file of -o, where nothing would tell that some are missing
     Csv,
 }
 

@@ -1,6 +1,6 @@
 //! From a command line to an exit code.
 
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -142,11 +142,19 @@ fn report(finished: &Finished, common: &CommonArgs, output: &Output, log: &Log) 
         log.error(error);
         return ExitCode::from(SOME_FAILED);
     }
-    let written = output.write(|out| match common.format {
-        Format::Table => report.text(out),
+    // What has no place for it is told apart, and never a file: by then nobody knows any more.
+    let untold = output::shortfall(summary).filter(|shortfall| match common.format {
+        Format::Table => report.remark(shortfall).is_none(),
+        Format::Json => false,
+        Format::Csv => true,
+    });
+    let has_place = untold.is_none() || !matches!(output, Output::File { .. });
+    let write = |out: &mut dyn Write| match common.format {
+        Format::Table => output::write_text(out, summary, report.as_ref()),
         Format::Json => output::write_json(out, summary, report.as_ref()),
         Format::Csv => output::write_csv(out, &report.table(), output.is_terminal()),
-    });
+    };
+    let written = if has_place { output.write(write) } else { Ok(()) };
     for warning in report.warnings() {
         log.plain(&warning);
     }
@@ -155,6 +163,15 @@ fn report(finished: &Finished, common: &CommonArgs, output: &Output, log: &Log) 
     }
     if let Some(hint) = again::hint(summary, common).filter(|_| report.has_parts()) {
         log.info(&hint);
+    }
+    if let Some(shortfall) = untold {
+        log.error(&match output {
+            Output::File { path, .. } => format!(
+                "failed to write `{}`: its form cannot say that it is {shortfall} (--format json can)",
+                path.display()
+            ),
+            _ => format!("the report is {shortfall}"),
+        });
     }
     if let Some(error) = broken {
         log.error(error);

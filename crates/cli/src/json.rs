@@ -2,14 +2,14 @@
 
 use std::io::{self, Write};
 
-use serde_json::Value;
+use procession_jobs::Streamed;
 
 /// Writes a value. Control characters that JSON lets stand bare (DEL, and U+0080 to U+009F) are escaped too: to terminals
 /// U+009B is what begins a command.
 ///
 /// # Errors
 /// Those of `out`.
-pub fn write_json(out: &mut dyn Write, value: &Value) -> io::Result<()> {
+pub fn write_json(out: &mut dyn Write, value: &Streamed<'_>) -> io::Result<()> {
     serde_json::to_writer_pretty(Harmless(&mut *out), value)?;
     writeln!(out)
 }
@@ -54,14 +54,14 @@ mod tests {
         let value =
             json!({"a\u{7f}": ["\u{1b}[1m\u{9b}2J \u{e4}\u{85}", 1.5, null, {}, []], "b": {"c": "plain \" \\"}});
         let mut out = Vec::new();
-        write_json(&mut out, &value).unwrap();
+        write_json(&mut out, &value.clone().into()).unwrap();
         let text = String::from_utf8(out).unwrap();
         assert!(!text.contains(|letter: char| letter.is_control() && letter != '\n'), "{text:?}");
         assert!(text.contains("\\u001b[1m\\u009b2J \u{e4}\\u0085"), "{text}");
-        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
         let plain = json!({"a": [1, {"b": "\u{a0}\u{442}"}], "d": {}});
         let mut out = Vec::new();
-        write_json(&mut out, &plain).unwrap();
+        write_json(&mut out, &plain.clone().into()).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), serde_json::to_string_pretty(&plain).unwrap() + "\n");
     }
 }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{anyhow, bail};
 use procession_jobs::{
-    Item, Job, NewFile, PlannedTask, Replace, Report, Summary, Table, TaskError, describe, printable,
+    FailedTask, Item, Job, NewFile, PlannedTask, Replace, Report, Streamed, Summary, Table, TaskError, describe,
+    printable,
 };
 use serde_json::{Value, json};
 
@@ -115,33 +116,50 @@ pub fn sandbox(summary: &Summary) -> String {
     summary.sandbox.as_ref().map_or_else(|| "off".to_string(), ToString::to_string)
 }
 
+/// What a report lacks because the run was cut short, in words.
+pub fn shortfall(summary: &Summary) -> Option<String> {
+    let Summary { tasks, done, is_interrupted, is_planned, is_cut_short, .. } = summary;
+    let why = if *is_interrupted { "interrupted" } else { "ended by a failure" };
+    let more = if *is_planned { "" } else { "; there may be more tasks" };
+    is_cut_short.then(|| format!("not complete: {why} with {done} of {tasks} tasks done{more}"))
+}
+
+/// The report for people.
+pub fn write_text(out: &mut dyn Write, summary: &Summary, report: &dyn Report) -> io::Result<()> {
+    report.text(out)?;
+    match shortfall(summary).and_then(|shortfall| report.remark(&shortfall)) {
+        Some(line) => writeln!(out, "{line}"),
+        None => Ok(()),
+    }
+}
+
 /// The report as one JSON object.
 pub fn write_json(out: &mut dyn Write, summary: &Summary, report: &dyn Report) -> io::Result<()> {
-    let failures: Vec<Value> = summary
-        .failures
-        .iter()
-        .map(|f| json!({ "task": f.task, "input": f.input, "kind": f.kind.name(), "message": f.message, "attempts": f.attempts }))
-        .collect();
-    let object = json!({
-        "job": summary.job,
-        "tasks": summary.tasks,
-        "done": summary.done,
-        "failed": summary.failed,
-        "timed_out": summary.timed_out,
-        "crashed": summary.crashed,
-        "over_memory": summary.over_memory,
-        "cancelled": summary.cancelled,
-        "retried": summary.retried,
-        "resumed": summary.resumed,
-        "elapsed_s": summary.elapsed.as_secs_f64(),
-        "cpu_s": summary.cpu.as_secs_f64(),
-        "peak_rss_bytes": summary.peak_rss_bytes,
-        "bytes_in": summary.bytes_in,
-        "workers": summary.workers,
-        "sandbox": sandbox(summary),
-        "result": report.json(),
-        "failures": failures,
-    });
+    let failure = |failed: &FailedTask| {
+        let FailedTask { task, input, kind, message, attempts } = failed;
+        json!({ "task": task, "input": input, "kind": kind.name(), "message": message, "attempts": attempts })
+    };
+    let object = Streamed::Object(vec![
+        ("job", json!(summary.job).into()),
+        ("tasks", json!(summary.tasks).into()),
+        ("done", json!(summary.done).into()),
+        ("failed", json!(summary.failed).into()),
+        ("timed_out", json!(summary.timed_out).into()),
+        ("crashed", json!(summary.crashed).into()),
+        ("over_memory", json!(summary.over_memory).into()),
+        ("cancelled", json!(summary.cancelled).into()),
+        ("retried", json!(summary.retried).into()),
+        ("resumed", json!(summary.resumed).into()),
+        ("cut_short", json!(summary.is_cut_short).into()),
+        ("elapsed_s", json!(summary.elapsed.as_secs_f64()).into()),
+        ("cpu_s", json!(summary.cpu.as_secs_f64()).into()),
+        ("peak_rss_bytes", json!(summary.peak_rss_bytes).into()),
+        ("bytes_in", json!(summary.bytes_in).into()),
+        ("workers", json!(summary.workers).into()),
+        ("sandbox", json!(sandbox(summary)).into()),
+        ("result", report.result()),
+        ("failures", Streamed::rows(move || summary.failures.iter().map(failure))),
+    ]);
     crate::json::write_json(out, &object)
 }
 
@@ -185,7 +203,7 @@ pub fn write_plan(
                     json!({ "task": number, "input": path(item), "bytes": item.bytes, "problem": problem(error) })
                 })
                 .collect();
-            crate::json::write_json(out, &json!({ "job": job, "tasks": tasks }))
+            crate::json::write_json(out, &json!({ "job": job, "tasks": tasks }).into())
         }
         Format::Csv => {
             let row = |PlannedTask { number, item, problem: error }: &PlannedTask| {

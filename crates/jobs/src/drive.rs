@@ -147,6 +147,10 @@ pub struct Summary {
     pub sandbox: Option<SandboxStatus>,
     /// Whether the user stopped the job.
     pub is_interrupted: bool,
+    /// Whether the plan was read to its end: else nobody knows how many tasks there are.
+    pub is_planned: bool,
+    /// Whether tasks were left out that are not wanted any less: because of the user, of a failed task, or of the pool.
+    pub is_cut_short: bool,
     /// The tasks that failed, in the order of their inputs.
     pub failures: Vec<FailedTask>,
 }
@@ -385,6 +389,8 @@ pub fn run<J: Job>(
     drop(outcomes);
     let mut ledger = ledger.borrow_mut();
     let broken = broken_pool::<J>(&pool, job.context(), interrupt);
+    let has_all = ledger.items.is_empty() && ledger.summary.is_planned;
+    let has_enough = job.is_over() && !ledger.has_failed();
     if job.is_over() {
         ledger.forget();
     }
@@ -398,6 +404,7 @@ pub fn run<J: Job>(
     let mut summary = std::mem::take(&mut ledger.summary);
     summary.elapsed = start.elapsed();
     summary.is_interrupted = interrupt.is_raised();
+    summary.is_cut_short = broken.is_some() || summary.cancelled > 0 || !(has_all || has_enough);
     summary.failures.sort_by_key(|failed| failed.task);
     take_stats(&mut summary, &pool);
     let is_whole = summary.done == summary.tasks && !summary.is_interrupted && broken.is_none();
@@ -506,8 +513,12 @@ impl<T> Iterator for Pull<'_, T> {
             if self.interrupt.is_raised() || self.fail_fast && self.ledger.borrow().has_failed() {
                 return None;
             }
-            let (number, planned) = self.interrupt.pulling(|| self.tasks.borrow_mut().next())?;
+            let planned = self.interrupt.pulling(|| self.tasks.borrow_mut().next());
             let mut ledger = self.ledger.borrow_mut();
+            let Some((number, planned)) = planned else {
+                ledger.summary.is_planned = true;
+                return None;
+            };
             match planned {
                 Planned::Task(item, task) => {
                     self.records.identify(&item, &mut self.contents);

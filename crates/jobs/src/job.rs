@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::Stamp;
+use crate::{Stamp, Streamed};
 
 /// A named recipe of the toolbox.
 pub trait Job: Sized {
@@ -236,8 +236,19 @@ pub trait Report {
     /// Those of `out`.
     fn text(&self, out: &mut dyn Write) -> io::Result<()>;
 
+    /// The line behind [`Report::text`] that tells what all of it lacks, when the run was cut short. None if those who read
+    /// that form would take it for a result.
+    fn remark(&self, remark: &str) -> Option<String> {
+        Some(remark.to_string())
+    }
+
     /// The value of `result` in `--format json`.
-    fn json(&self) -> serde_json::Value;
+    fn result(&self) -> Streamed<'_>;
+
+    /// The same as one value in memory.
+    fn json(&self) -> serde_json::Value {
+        self.result().to_value()
+    }
 
     /// The rows of `--format csv`.
     fn table(&self) -> Table;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use procession_jobs::{
-    Access, FailedKind, Interrupt, Item, Job, Options, Plan, PlanError, Planned, Records, Report, SandboxMode, Table,
-    TaskError,
+    Access, FailedKind, Interrupt, Item, Job, Options, Plan, PlanError, Planned, Records, Report, SandboxMode,
+    Streamed, Table, TaskError,
 };
 
 /// A job whose tasks leave a note each time they run, and fail before the third note, or always.
@@ -21,8 +21,8 @@ impl Report for Nothing {
         Ok(())
     }
 
-    fn json(&self) -> serde_json::Value {
-        serde_json::Value::Null
+    fn result(&self) -> Streamed<'_> {
+        Streamed::Value(serde_json::Value::Null)
     }
 
     fn table(&self) -> Table {

@@ -131,7 +131,22 @@ fn a_job_ends_at_the_first_failure_if_told_so() {
         assert_eq!((count("failed"), count("done") + count("cancelled") + 1), (1, count("tasks")));
         assert!(count("tasks") < 301);
         assert_eq!(report["failures"].as_array().unwrap().len() as u64, 1 + count("cancelled"));
+        assert_eq!(report["cut_short"], true);
         assert_eq!(run.messages().len(), 1, "{}", run.err);
+        let run = lab.run([job, "--fail-fast", first, "d"]).expect(1);
+        let said = "not complete: ended by a failure with ";
+        assert!(run.out().lines().last().is_some_and(|line| line.contains(said)), "{}", run.out());
+        let run = lab.run([job, "-q", "--fail-fast", "--format", "csv", "-o", "csv", first, "d"]).expect(1);
+        let said = format!(
+            "procession {job}: failed to write `csv`: its form cannot say that it is not complete: ended by a failure"
+        );
+        assert!(run.messages().len() == 2 && run.err.contains(&said) && !lab.path("csv").exists(), "{}", run.err);
+        // A failure that ends nothing leaves nothing out.
+        let run = lab.run([job, "-q", "--format", "csv", "-o", "csv", first, "d"]).expect(1);
+        assert!(run.messages().len() == 1 && lab.read("csv").lines().count() == 301, "{}", run.err);
+        let run = lab.run([job, "--format", "json", first, "d"]).expect(1);
+        assert_eq!(run.json()["cut_short"], false);
+        std::fs::remove_file(lab.path("csv")).unwrap();
     }
 }
 

@@ -201,6 +201,35 @@ fn samples_are_shown_where_asked_for() {
 }
 
 #[test]
+fn however_many_lines_are_to_be_shown_they_take_bounded_memory() {
+    let lab = Lab::new();
+    for file in ["a", "b", "c"] {
+        lab.file(file, "E\n".repeat(3000));
+    }
+    // Each of 64 patterns has room for a MiB.
+    let others = (1..64).flat_map(|number| ["-e".to_string(), format!("none{number}")]);
+    let args: Vec<String> = ["logs", "a", "b", "c", "-e", "E"].iter().map(ToString::to_string).chain(others).collect();
+    let shown = |flags: &[&str]| lab.run(args.iter().map(String::as_str).chain(flags.iter().copied())).expect(0);
+    let json = shown(&["--show", "99999999", "--format", "json"]).json();
+    let (result, samples) = (&json["result"], json["result"]["samples"].as_array().unwrap());
+    assert_eq!((&result["patterns"][0]["lines"], &result["has_all_samples"]), (&json!(9000), &json!(false)));
+    assert!((6000..9000).contains(&samples.len()), "{}", samples.len());
+    // They are the first ones.
+    let of = |file: &str| samples.iter().filter(|sample| sample["path"] == file).count();
+    assert_eq!((of("a"), of("b"), of("c")), (3000, 3000, samples.len() - 6000));
+    let last = "\nthe next ones are not shown: samples take 64 MiB of memory at most\n";
+    let run = shown(&["--show", "99999999", "-j", "3"]);
+    assert!(run.out().ends_with(last) && run.out().matches(": E\n").count() == samples.len());
+    // As many as were asked for are all.
+    let run = shown(&["--show", "5000", "--format", "json"]);
+    assert_eq!(run.json()["result"]["has_all_samples"], true);
+    // One task alone, of lines that cannot be read.
+    lab.file("u", "u\n".repeat(400_000));
+    let run = lab.run(["logs", "--parse", "json", "--show-unparsed", "99999999", "u"]).expect(0);
+    assert!(run.out().ends_with(last) && (200_000..400_000).contains(&run.out().matches(": u\n").count()));
+}
+
+#[test]
 fn a_huge_file_is_split_and_counts_as_with_grep() {
     let lab = Lab::new();
     let mut log = File::create(lab.path("big.log")).unwrap();

@@ -34,6 +34,7 @@ fn the_json_report_has_every_key_in_order() {
                 "cancelled",
                 "retried",
                 "resumed",
+                "cut_short",
                 "elapsed_s",
                 "cpu_s",
                 "peak_rss_bytes",

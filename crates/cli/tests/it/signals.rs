@@ -11,10 +11,15 @@ use crate::common::{Lab, descendants, is_alive, poll, reader_of, send, until, wa
 
 /// A run that hashes a small file, and then one without end; it is at the second one now.
 fn busy(lab: &Lab) -> (Child, Vec<u32>) {
+    busy_with(lab, &["--format", "json"])
+}
+
+/// The same with other flags.
+fn busy_with(lab: &Lab, flags: &[&str]) -> (Child, Vec<u32>) {
     let endless = lab.endless("endless");
     lab.file("a", "a\n");
     let mut child = lab
-        .command(["hash", "-v", "-j", "1", "--format", "json", "a", "endless"])
+        .command([&["hash", "-v", "-j", "1"], flags, &["a", "endless"]].concat())
         .stdout(File::create(lab.path("report")).unwrap())
         .stderr(File::create(lab.path("messages")).unwrap())
         .spawn()
@@ -43,6 +48,7 @@ fn an_interrupted_run_reports_what_is_done() {
         assert_gone(&below);
         let report: Value = serde_json::from_str(&lab.read("report")).unwrap();
         assert_eq!((&report["done"], &report["cancelled"], &report["tasks"]), (&json!(1), &json!(1), &json!(2)));
+        assert_eq!(report["cut_short"], true);
         assert_eq!(report["result"]["files"][0]["path"], "a");
         let failure = &report["failures"][0];
         assert_eq!(
@@ -51,6 +57,48 @@ fn an_interrupted_run_reports_what_is_done() {
         );
         let messages = lab.read("messages");
         assert!(messages.lines().count() == 2 && messages.ends_with("1 cancelled, interrupted\n"), "{messages}");
+    }
+}
+
+/// Interrupts a run that has hashed `a`.
+fn interrupted(lab: &Lab, flags: &[&str]) {
+    let (mut child, below) = busy_with(lab, flags);
+    send(child.id(), Signal::INT);
+    assert_eq!(wait(&mut child).code(), Some(130));
+    assert_gone(&below);
+}
+
+#[test]
+fn lines_of_an_interrupted_run_end_in_a_comment() {
+    for flags in [&[][..], &["--tag"], &["-o", "sums"]] {
+        let lab = Lab::new();
+        interrupted(&lab, flags);
+        let report = lab.read(if flags.contains(&"-o") { "sums" } else { "report" });
+        let lines: Vec<&str> = report.lines().collect();
+        assert!(lines.len() == 2 && lines[1].starts_with("# not complete: interrupted with 1 of 2 tasks done"));
+        assert_eq!(lab.read("messages").lines().count(), 2, "{}", lab.read("messages"));
+        // Nobody stumbles over it.
+        lab.file("sums", &report);
+        assert_eq!(lab.shell("sha256sum --strict -c sums").expect(0).err, "");
+        assert_eq!(lab.run(["hash", "--strict", "--check", "sums"]).expect(0).out(), "a: OK\n");
+    }
+}
+
+#[test]
+fn what_has_no_place_to_say_that_it_is_a_part_is_no_file() {
+    for flags in [&["--format", "csv"][..], &["--zero"]] {
+        let lab = Lab::new();
+        interrupted(&lab, flags);
+        let said = "procession hash: the report is not complete: interrupted with 1 of 2 tasks done";
+        assert!(lab.read("messages").contains(said), "{}", lab.read("messages"));
+        assert!(!lab.read("report").contains("not complete") && lab.read("report").contains('a'));
+        // What a whole run has left stays.
+        lab.file("sums", "of another run\n");
+        interrupted(&lab, &[flags, &["-o", "sums", "--force"]].concat());
+        let said = "procession hash: failed to write `sums`: its form cannot say that it is not complete: interrupted";
+        assert!(lab.read("messages").contains(said), "{}", lab.read("messages"));
+        assert_eq!(lab.read("sums"), "of another run\n");
+        assert_eq!(lab.names("."), ["a", "endless", "messages", "report", "sums"]);
     }
 }
 

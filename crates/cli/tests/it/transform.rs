@@ -129,6 +129,82 @@ fn a_bad_row_leaves_no_output() {
 }
 
 #[test]
+fn a_run_that_failed_tells_what_was_read_and_that_nothing_was_written() {
+    let lab = Lab::new();
+    lab.file("a.ndjson", "{\"n\":1}\n{\"n\":2}\n{\"n\":3}\n{\"n\":]\n{\"n\":5}\n");
+    let run = lab.run(["transform", "a.ndjson", "-o", "b.csv"]).expect(1);
+    let lines: Vec<&str> = run.out().lines().collect();
+    assert_eq!(
+        lines[..2],
+        ["a.ndjson: 3 rows read, 0 written, 0 skipped", "`b.csv` was not written: the run ended behind these rows",]
+    );
+    let run = lab.run(["transform", "a.ndjson", "-o", "b.csv", "--format", "json"]).expect(1);
+    let result = &run.json()["result"];
+    assert_eq!(
+        (&result["rows_read"], &result["rows_written"], &result["output"]),
+        (&json!(3), &json!(0), &json!("not_written"))
+    );
+    // An array that stops being JSON behind a row that is skipped.
+    lab.file("a.json", "[{\"n\":1},7,{\"n\":2},{\"n\":]");
+    let args = ["transform", "a.json", "-o", "b.csv", "--on-bad-row", "quarantine=bad"];
+    let run = lab.run(args).expect(1);
+    assert!(
+        run.out().starts_with(
+            "a.json: 3 rows read, 0 written, 1 skipped\n`b.csv` and `bad` were not written: the run ended"
+        ),
+        "{}",
+        run.out()
+    );
+    let run = lab.run(["transform", "a.json", "--to", "csv", "--on-bad-row", "quarantine=bad"]).expect(1);
+    let said = "\nstandard output is not whole, `bad` was not written: the run ended behind these rows\n";
+    assert!(run.err.contains(said), "{}", run.err);
+    assert_eq!(lab.names("."), ["a.json", "a.ndjson"]);
+}
+
+#[test]
+fn what_a_stream_has_of_a_run_that_failed_is_counted() {
+    let lab = Lab::new();
+    let rows = ndjson(60_000);
+    lab.file("a.ndjson", format!("{rows}{{\"n\":1]\n{rows}"));
+    let run = lab.run(["transform", "a.ndjson", "--to", "ndjson", "--format", "json"]).expect(1);
+    let begin = run.err.find("\n{").unwrap() + 1;
+    let end = begin + run.err[begin..].find("\n}").unwrap() + 2;
+    let report: Value = serde_json::from_str(&run.err[begin..end]).unwrap();
+    let result = &report["result"];
+    assert_eq!((&result["rows_read"], &result["output"]), (&json!(60_000), &json!("cut_off")));
+    assert_eq!(result["rows_written"], json!(run.out().lines().count()));
+    assert!(rows.starts_with(run.out()) && !run.out().is_empty());
+    let run = lab.run(["transform", "a.ndjson", "--to", "ndjson"]).expect(1);
+    assert!(run.err.contains("\nstandard output is not whole: the run ended behind these rows\n"), "{}", run.err);
+    // Of a task that is written in part nobody knows how many rows the reader has.
+    let run = lab.shell("$P transform a.ndjson --to ndjson 2>report | head -n 1; cat report >&2").expect(0);
+    assert!(run.err.contains("\nstandard output was closed by its reader, who may"), "{}", run.err);
+    let run = lab.shell("$P transform a.ndjson --to ndjson > /dev/full").expect(1);
+    assert!(run.err.contains(" rows read, 0 written, 0 skipped\nstandard output is not whole: "), "{}", run.err);
+}
+
+#[test]
+fn an_interrupted_run_tells_how_far_it_came() {
+    let lab = Lab::new();
+    lab.file("a.ndjson", ndjson(100_000));
+    let mut child = lab
+        .command(["transform", "a.ndjson", "-o", "b.csv", "-v", "-j1", "--delay", "100ms", "--format", "json"])
+        .stdout(File::create(lab.path("report")).unwrap())
+        .stderr(File::create(lab.path("messages")).unwrap())
+        .spawn()
+        .unwrap();
+    assert!(poll(|| lab.read("messages").contains("done `a.ndjson`")));
+    send(child.id(), Signal::INT);
+    assert_eq!(wait(&mut child).code(), Some(130));
+    let report: Value = serde_json::from_str(&lab.read("report")).unwrap();
+    let result = &report["result"];
+    let read = result["rows_read"].as_u64().unwrap();
+    assert!(0 < read && read < 100_000, "{read}");
+    assert_eq!((&result["rows_written"], &result["output"]), (&json!(0), &json!("not_written")));
+    assert_eq!(lab.names("."), ["a.ndjson", "messages", "report"]);
+}
+
+#[test]
 fn streams_and_compressed_files_are_read_and_written() {
     let lab = Lab::new();
     let rows = ndjson(50_000);

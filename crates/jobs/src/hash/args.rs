@@ -7,7 +7,7 @@ use crate::walk::WalkArgs;
 use super::algorithm::Algorithm;
 
 /// Print or check checksums of files
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub struct HashArgs {
     /// Files, folders with all that is below them, or `-` for standard input; with --check, lists of checksums
     #[arg(required = true, value_name = "PATH")]

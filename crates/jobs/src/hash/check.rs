@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use serde_json::json;
 
-use crate::{Item, Report, Table, printable};
+use crate::{Item, Report, Streamed, Table, printable};
 
 use super::algorithm::Algorithm;
 use super::digest::Digest;
@@ -206,19 +206,22 @@ impl Report for Check {
         Ok(())
     }
 
-    fn json(&self) -> serde_json::Value {
+    fn remark(&self, remark: &str) -> Option<String> {
+        (!self.style.status).then(|| remark.to_string())
+    }
+
+    fn result(&self) -> Streamed<'_> {
         let counts = self.counts();
-        let files: Vec<_> = self
-            .shown()
-            .map(|(entry, status)| json!({ "path": entry.path.to_string_lossy(), "status": status.name() }))
-            .collect();
-        json!({
-            "ok": counts.iter().map(|counts| counts.ok).sum::<u64>(),
-            "mismatched": counts.iter().map(|counts| counts.mismatched).sum::<u64>(),
-            "unreadable": counts.iter().map(|counts| counts.unreadable).sum::<u64>(),
-            "malformed": self.lists.iter().map(|list| list.malformed).sum::<u64>(),
-            "files": files,
-        })
+        let sum = |count: fn(&Counts) -> u64| Streamed::Value(counts.iter().map(count).sum::<u64>().into());
+        let malformed = self.lists.iter().map(|list| list.malformed).sum::<u64>();
+        let file = |(entry, status): (&Entry, &Status)| json!({ "path": entry.path.to_string_lossy(), "status": status.name() });
+        Streamed::Object(vec![
+            ("ok", sum(|counts| counts.ok)),
+            ("mismatched", sum(|counts| counts.mismatched)),
+            ("unreadable", sum(|counts| counts.unreadable)),
+            ("malformed", Streamed::Value(malformed.into())),
+            ("files", Streamed::rows(move || self.shown().map(file))),
+        ])
     }
 
     fn table(&self) -> Table {

@@ -20,6 +20,26 @@ use super::sums::Sums;
 use super::task::{Context, Done, Task};
 
 /// Checksums of files, or the check of lists of them.
+///
+/// SHA-256 unless [`HashArgs::algorithm`] says otherwise. The report as text is what `sha256sum --check` reads.
+///
+/// # Examples
+/// ```
+/// # procession::init();
+/// use procession_jobs::hash::{Algorithm, Hash, HashArgs};
+/// use procession_jobs::{Interrupt, Options, Records};
+///
+/// # let folder = tempfile::tempdir().unwrap();
+/// let file = folder.path().join("a");
+/// std::fs::write(&file, "abc").unwrap();
+/// let args = HashArgs { paths: vec![file], algorithm: Some(Algorithm::Md5), ..HashArgs::default() };
+/// let options = Options::default();
+/// let job = Hash::new(args, options.workers);
+/// let finished = procession_jobs::run(job, &options, &Records::default(), &Interrupt::default(), &mut ())?;
+/// assert_eq!(finished.problem(), None);
+/// assert_eq!(finished.report.json()["files"][0]["digest"], "900150983cd24fb0d6963f7d28e17f72");
+/// # Ok::<(), procession_jobs::DriveError>(())
+/// ```
 #[derive(Debug)]
 pub struct Hash {
     args: HashArgs,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use crate::{Item, Report, Table};
+use crate::{Item, Report, Streamed, Table};
 
 use super::digest::Digest;
 use super::join::Join;
@@ -73,16 +73,18 @@ impl Report for Sums {
         self.files.iter().try_for_each(|file| self.style.write(out, &file.path, &file.digest))
     }
 
-    fn json(&self) -> serde_json::Value {
-        let files: Vec<_> = self
-            .files
-            .iter()
-            .map(|file| {
-                let path = file.path.to_string_lossy();
-                json!({ "path": path, "bytes": file.bytes, "digest": file.digest.to_string() })
-            })
-            .collect();
-        json!({ "algorithm": self.style.algorithm, "files": files })
+    fn remark(&self, remark: &str) -> Option<String> {
+        // What reads lines of checksums passes over comments; where names end with NUL it knows none.
+        (!self.style.zero).then(|| format!("# {remark}"))
+    }
+
+    fn result(&self) -> Streamed<'_> {
+        let file = |file: &Sum| {
+            let path = file.path.to_string_lossy();
+            json!({ "path": path, "bytes": file.bytes, "digest": file.digest.to_string() })
+        };
+        let files = Streamed::rows(move || self.files.iter().map(file));
+        Streamed::Object(vec![("algorithm", json!(self.style.algorithm).into()), ("files", files)])
     }
 
     fn table(&self) -> Table {

@@ -30,7 +30,8 @@ pub struct LogsArgs {
     #[arg(long)]
     pub count_only: bool,
 
-    /// Show the first N matching lines of each pattern, as PATH:OFFSET: LINE (the offset in bytes; long lines are cut).
+    /// Show the first N matching lines of each pattern, as PATH:OFFSET: LINE (the offset in bytes; long lines are cut, and all
+    /// together take 64 MiB at most).
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub show: Option<usize>,
 
@@ -74,7 +75,7 @@ pub struct LogsArgs {
     #[arg(long, value_name = "SPAN", value_parser = parse_span, allow_hyphen_values = true, help_heading = "Fields")]
     pub histogram: Option<Duration>,
 
-    /// Show the first N lines that cannot be read, as PATH:OFFSET: REASON: LINE.
+    /// Show the first N lines that cannot be read, as PATH:OFFSET: REASON: LINE (64 MiB of them at most).
     #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Fields")]
     pub show_unparsed: Option<usize>,
 

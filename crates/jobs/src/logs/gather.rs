@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::mem::take;
-use std::path::Path;
-use std::sync::Arc;
 
+use super::first::{First, MAX_BYTES};
 use super::groups::{Group, Row, Store, Top};
 use super::histogram::Histogram;
 use super::query::Query;
@@ -25,9 +24,8 @@ pub struct Gather {
     has_groups: bool,
     stats: usize,
     top: usize,
-    show_unparsed: usize,
     counts: Parsed,
-    samples: BTreeMap<(usize, u64), (Arc<Path>, Unparsed)>,
+    samples: First<Unparsed>,
     store: Store,
     histogram: Histogram,
 }
@@ -50,8 +48,8 @@ pub struct Parsed {
 pub struct Found {
     /// How many lines became what.
     pub counts: Parsed,
-    /// The first lines that could not be read, with their files.
-    pub samples: Vec<(Arc<Path>, Unparsed)>,
+    /// The first lines that could not be read.
+    pub samples: First<Unparsed>,
     /// The groups with the most lines.
     pub rows: Vec<Row>,
     /// All groups, and their lines.
@@ -71,9 +69,8 @@ impl Gather {
             has_groups: query.has_groups(),
             stats: query.stats.len(),
             top,
-            show_unparsed: query.show_unparsed,
             counts: Parsed::default(),
-            samples: BTreeMap::new(),
+            samples: First::new(query.show_unparsed, MAX_BYTES),
             store: Store::new(query.stats.len(), memory_bytes),
             histogram: Histogram::default(),
         }
@@ -100,10 +97,8 @@ impl Gather {
             *sum = sum.saturating_add(count);
         }
         for sample in take(&mut tally.samples) {
-            self.samples.insert((item.input, sample.offset), (item.path.clone(), sample));
-            if self.samples.len() > self.show_unparsed {
-                self.samples.pop_last();
-            }
+            let text_bytes = sample.text_bytes();
+            self.samples.add((item.input, sample.offset), &item.path, sample, text_bytes);
         }
         Ok(())
     }
@@ -124,7 +119,7 @@ impl Gather {
         };
         let found = Found {
             counts: self.counts,
-            samples: self.samples.into_values().collect(),
+            samples: self.samples,
             groups: top.seen(),
             is_cut: top.is_cut(),
             rows: top.into_rows(),

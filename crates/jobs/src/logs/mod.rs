@@ -10,6 +10,7 @@
 
 mod args;
 mod blocks;
+mod first;
 mod gather;
 mod groups;
 mod histogram;
@@ -42,7 +43,34 @@ use report::{Fields, LogsReport};
 use stream::Spool;
 use totals::Totals;
 
-/// Counts lines and matching lines.
+/// Counts lines and matching lines; with a query on fields also groups, measures and times them.
+///
+/// What may be asked is in [`LogsArgs`], which by default ask for nothing but lines.
+///
+/// # Examples
+/// ```
+/// # procession::init();
+/// use procession_jobs::logs::{LogsArgs, LogsJob};
+/// use procession_jobs::{Interrupt, Options, Records};
+///
+/// # let folder = tempfile::tempdir().unwrap();
+/// let log = folder.path().join("app.log");
+/// std::fs::write(&log, "level=info took=3\nlevel=error took=700\nlevel=error took=12\n").unwrap();
+/// let args = LogsArgs {
+///     paths: vec![log],
+///     matches: vec!["slow=took=[0-9]{3,}".into()],
+///     by: Some("level".into()),
+///     ..LogsArgs::default()
+/// };
+/// let options = Options::default();
+/// let job = LogsJob::new(args, options.workers)?;
+/// let finished = procession_jobs::run(job, &options, &Records::default(), &Interrupt::default(), &mut ())?;
+/// assert_eq!(finished.problem(), None);
+/// let found = finished.report.json();
+/// assert_eq!((&found["lines"], &found["patterns"][0]["lines"]), (&3.into(), &1.into()));
+/// assert_eq!(found["groups"]["rows"][0]["key"][0], "error");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct LogsJob {
     args: LogsArgs,

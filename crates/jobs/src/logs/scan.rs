@@ -4,6 +4,7 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
+use super::first::{Room, bytes_each};
 use super::matcher::{Cache, Matcher, count_lines};
 use super::sift::{Sift, Tally};
 
@@ -47,7 +48,7 @@ struct Search<'a> {
     matchers: &'a [Matcher],
     caches: &'a mut [Cache],
     /// How many more samples each pattern wants.
-    wanted: Vec<usize>,
+    rooms: Vec<Room>,
     counts: Counts,
 }
 
@@ -60,8 +61,9 @@ impl<'a> Scan<'a> {
         counts_lines: bool,
         show: usize,
     ) -> Scan<'a> {
+        let rooms = vec![Room::new(show, bytes_each(matchers.len())); matchers.len()];
         let counts = Counts { matches: vec![0; matchers.len()], ..Counts::default() };
-        Scan { counts_lines, sift, search: Search { matchers, caches, wanted: vec![show; matchers.len()], counts } }
+        Scan { counts_lines, sift, search: Search { matchers, caches, rooms, counts } }
     }
 
     /// Counts `text`, which is whole lines and begins at `offset`.
@@ -94,12 +96,13 @@ impl Search<'_> {
     fn add(&mut self, text: &[u8], offset: u64) {
         // One pattern after the other: the block stays in the cache, and each search keeps its own best strategy.
         for (pattern, (matcher, cache)) in self.matchers.iter().zip(self.caches.iter_mut()).enumerate() {
-            let wanted = &mut self.wanted[pattern];
+            let room = &mut self.rooms[pattern];
             let samples = &mut self.counts.samples;
-            self.counts.matches[pattern] += matcher.count(cache, text, *wanted > 0, |begin, end| {
-                samples.push(Sample { pattern, offset: offset + begin as u64, line: cut(&text[begin..end]) });
-                *wanted -= 1;
-                *wanted > 0
+            self.counts.matches[pattern] += matcher.count(cache, text, room.is_open(), |begin, end| {
+                let line = cut(&text[begin..end]);
+                room.take(line.len());
+                samples.push(Sample { pattern, offset: offset + begin as u64, line });
+                room.is_open()
             });
         }
     }

@@ -6,6 +6,7 @@ use memchr::memchr;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
+use super::first::{MAX_BYTES, Room};
 use super::groups::{MAX_KEY_BYTES, Table, push_part};
 use super::histogram::Histogram;
 use super::query::Query;
@@ -45,6 +46,13 @@ pub struct Unparsed {
     pub line: String,
 }
 
+impl Unparsed {
+    /// How long its texts are.
+    pub fn text_bytes(&self) -> usize {
+        self.reason.len() + self.line.len()
+    }
+}
+
 /// Sifts one block of lines after the other.
 #[derive(Debug)]
 pub struct Sift<'q> {
@@ -57,6 +65,8 @@ pub struct Sift<'q> {
     /// The span of the last line, and the lines that followed each other in it.
     span: Option<(Timestamp, u64)>,
     tally: Tally,
+    /// How many more lines that cannot be read are wanted.
+    room: Room,
     /// Why the groups are not whole.
     problem: Option<io::Error>,
 }
@@ -77,7 +87,8 @@ impl<'q> Sift<'q> {
         let parser = query.parser()?;
         let table = query.has_groups().then(|| Table::new(query.stats.len()));
         let (key, shape, tally) = (Vec::new(), Shape::default(), Tally::default());
-        Ok(Sift { query, parser, table, key, shape, span: None, tally, problem: None })
+        let room = Room::new(query.show_unparsed, MAX_BYTES);
+        Ok(Sift { query, parser, table, key, shape, span: None, tally, room, problem: None })
     }
 
     /// Reads `text`, which is whole lines and begins at `offset`. Calls `selected` with the lines that meet the conditions:
@@ -173,8 +184,10 @@ impl<'q> Sift<'q> {
     #[cold]
     fn unparsed(&mut self, line: &[u8], offset: u64, reason: &str) {
         self.tally.unparsed += 1;
-        if self.tally.samples.len() < self.query.show_unparsed {
-            self.tally.samples.push(Unparsed { offset, reason: cut(reason.as_bytes()), line: cut(line) });
+        if self.room.is_open() {
+            let unparsed = Unparsed { offset, reason: cut(reason.as_bytes()), line: cut(line) };
+            self.room.take(unparsed.text_bytes());
+            self.tally.samples.push(unparsed);
         }
     }
 

@@ -1,9 +1,9 @@
 //! Adds up the counts of the parts of each input.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::first::{First, bytes_each};
 use super::run::{LogsDone, Part};
 use super::scan::Counts;
 use crate::Item;
@@ -12,17 +12,13 @@ use crate::Item;
 #[derive(Debug)]
 pub struct Totals {
     patterns: usize,
-    show: usize,
     /// By number of the input; none for what no part is known of yet.
     rows: Vec<Option<Row>>,
     /// The matches of all rows, one after the other.
     matches: Vec<u64>,
     /// For each pattern its first ones.
-    samples: Vec<Samples>,
+    samples: Vec<First<String>>,
 }
-
-/// File and line by input and offset.
-type Samples = BTreeMap<(usize, u64), (Arc<Path>, String)>;
 
 #[derive(Debug)]
 struct Row {
@@ -54,7 +50,8 @@ pub struct FileCounts<'a> {
 impl Totals {
     /// No counts, for so many patterns, and so many samples of each.
     pub fn new(patterns: usize, show: usize) -> Totals {
-        Totals { patterns, show, rows: Vec::new(), matches: Vec::new(), samples: vec![BTreeMap::new(); patterns] }
+        let samples = vec![First::new(show, bytes_each(patterns)); patterns];
+        Totals { patterns, rows: Vec::new(), matches: Vec::new(), samples }
     }
 
     /// Adds the counts of one part.
@@ -76,10 +73,8 @@ impl Totals {
         }
         for sample in samples {
             let Some(kept) = self.samples.get_mut(sample.pattern) else { continue };
-            kept.insert((item.input, sample.offset), (item.path.clone(), sample.line));
-            if kept.len() > self.show {
-                kept.pop_last();
-            }
+            let text_bytes = sample.line.len();
+            kept.add((item.input, sample.offset), &item.path, sample.line, text_bytes);
         }
     }
 
@@ -109,10 +104,9 @@ impl Totals {
         self.rows.iter().flatten().filter(|row| row.is_failed && row.parts_done > 0).count()
     }
 
-    /// The samples of one pattern in the order of the inputs: file, offset, line.
-    pub fn samples(&self, pattern: usize) -> impl Iterator<Item = (&Path, u64, &str)> {
-        let kept = self.samples.get(pattern).into_iter().flatten();
-        kept.map(|((_, offset), (path, line))| (&**path, *offset, line.as_str()))
+    /// The samples of each pattern.
+    pub fn samples(&self) -> &[First<String>] {
+        &self.samples
     }
 
     fn row(&mut self, item: &Item) -> &mut Row {
@@ -176,7 +170,8 @@ mod tests {
         totals.add(&item(0), done(1, true, 1, &[50, 60]));
         totals.add(&item(0), done(0, false, 1, &[7]));
         totals.add(&item(1), done(0, true, 1, &[0]));
-        let samples: Vec<_> = totals.samples(0).map(|(path, offset, _)| (path.to_str().unwrap(), offset)).collect();
+        let samples: Vec<_> =
+            totals.samples()[0].iter().map(|(path, offset, _)| (path.to_str().unwrap(), offset)).collect();
         assert_eq!(samples, [("f0", 7), ("f0", 50), ("f0", 60)]);
     }
 }

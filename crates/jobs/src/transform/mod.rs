@@ -52,12 +52,39 @@ use lay_out::lay_out;
 use layout::Form;
 use plan::Tasks;
 use quarantine::Quarantine;
-use report::{Counts, InputCounts, MAX_DESCRIBED};
+use report::{Counts, Ending, InputCounts, MAX_DESCRIBED};
 use sample::Sample;
 use sink::Sink;
 use task::Bad;
 
 /// Rows of data in another format.
+///
+/// The output appears whole under its name or not at all. What is done with rows is in [`TransformArgs`].
+///
+/// # Examples
+/// ```
+/// # procession::init();
+/// use procession_jobs::transform::{OnBadRow, Transform, TransformArgs};
+/// use procession_jobs::{Interrupt, Options, Records, Replace};
+///
+/// # let folder = tempfile::tempdir().unwrap();
+/// let (input, output) = (folder.path().join("a.ndjson"), folder.path().join("a.csv"));
+/// std::fs::write(&input, "{\"host\":{\"name\":\"a\"},\"took\":0.5}\nno row\n").unwrap();
+/// let args = TransformArgs {
+///     inputs: vec![input],
+///     select: Some("host=host.name,ms".into()),
+///     set: vec!["ms=took * 1000".into()],
+///     on_bad_row: OnBadRow::Skip,
+///     ..TransformArgs::default()
+/// };
+/// let job = Transform::new(args, Some(&output), Replace::Never);
+/// let finished =
+///     procession_jobs::run(job, &Options::default(), &Records::default(), &Interrupt::default(), &mut ())?;
+/// assert_eq!(finished.problem(), None);
+/// assert_eq!(finished.report.json()["rows_skipped"], 1);
+/// assert_eq!(std::fs::read_to_string(&output).unwrap(), "host,ms\na,500\n");
+/// # Ok::<(), procession_jobs::DriveError>(())
+/// ```
 #[derive(Debug)]
 pub struct Transform {
     args: TransformArgs,
@@ -93,11 +120,34 @@ impl Transform {
             text => PlanError::new(format_args!("{text} (-o/--output)")),
         };
         self.sink = Some(Sink::new(&self.output, self.replace, to, self.args.limit).map_err(unwritable)?);
+        self.counts.outputs.push(match self.output.as_os_str() == "-" {
+            true => "standard output".to_string(),
+            false => format!("`{}`", self.output.display()),
+        });
         if let OnBadRow::Quarantine(path) = &self.args.on_bad_row {
+            self.counts.outputs.push(format!("`{}`", path.display()));
             let begun = Quarantine::new(path, self.replace, quarantine::common_header(headers)?);
             self.quarantine = Some(begun.map_err(|error| PlanError::new(format_args!("{error} (--on-bad-row)")))?);
         }
         Ok(())
+    }
+
+    /// Gives the files their names.
+    fn commit(&mut self, mut sink: Sink, quarantine: Option<Quarantine>) -> Result<(), TaskError> {
+        // The bad rows first: they are in no other file.
+        if let Some(file) = quarantine {
+            file.commit()?;
+        }
+        // There may be inputs without any task.
+        sink.begin_if_needed(&self.layout)?;
+        let end = match self.layout.to.columnar() {
+            Some(format) => {
+                let frame = std::mem::take(&mut self.layout.frame);
+                in_worker(join, Join { frame, format, ends: sink.take_ends() }, &self.output)?.into_vec()
+            }
+            None => Vec::new(),
+        };
+        sink.commit(&end)
     }
 
     fn place(&self, item: &Item, bad: &Bad) -> String {
@@ -175,6 +225,11 @@ impl Job for Transform {
     }
 
     fn fold(&mut self, item: &Item, mut done: TransformDone) -> Result<(), TaskError> {
+        // Whatever becomes of them, they were read.
+        if let Some(counts) = self.counts.inputs.get_mut(item.input) {
+            counts.read += done.read;
+            counts.skipped += done.skipped;
+        }
         for bad in &done.bad {
             if self.counts.bad.len() < MAX_DESCRIBED {
                 self.counts.bad.push(format!("skipped a row of {}", self.place(item, bad)));
@@ -206,8 +261,6 @@ impl Job for Transform {
             (done.out, done.end) = (piece.rows, piece.end);
         }
         if let Some(counts) = self.counts.inputs.get_mut(item.input) {
-            counts.read += done.read;
-            counts.skipped += done.skipped;
             counts.lines += done.lines;
         }
         let written = sink.add(done)?;
@@ -227,27 +280,25 @@ impl Job for Transform {
 
     fn finish(&mut self, is_whole: bool) -> Result<(), TaskError> {
         let (sink, quarantine) = (self.sink.take(), self.quarantine.take());
-        if !is_whole || self.has_failed {
-            if sink.is_some_and(|sink| sink.is_a_file()) {
-                self.counts.inputs.iter_mut().for_each(|input| input.written = 0);
-            }
-            return Ok(());
+        let Some(sink) = sink else { return Ok(()) };
+        let (is_a_file, is_closed) = (sink.is_a_file(), sink.is_closed());
+        let is_whole = is_whole && !self.has_failed;
+        let ended = if is_whole { self.commit(sink, quarantine) } else { Ok(()) };
+        if is_whole {
+            // The file of bad rows has its name, or an error tells of it.
+            self.counts.outputs.truncate(1);
         }
-        // The bad rows first: they are in no other file.
-        if let Some(file) = quarantine {
-            file.commit()?;
-        }
-        let Some(mut sink) = sink else { return Ok(()) };
-        // There may be inputs without any task.
-        sink.begin_if_needed(&self.layout)?;
-        let end = match self.layout.to.columnar() {
-            Some(format) => {
-                let frame = std::mem::take(&mut self.layout.frame);
-                in_worker(join, Join { frame, format, ends: sink.take_ends() }, &self.output)?.into_vec()
-            }
-            None => Vec::new(),
+        self.counts.ending = match (is_whole, &ended) {
+            (true, Ok(())) if is_closed => Ending::Closed,
+            (true, Ok(())) => Ending::Whole,
+            (false, _) if is_a_file => Ending::NotWritten,
+            (true, Err(_)) if is_a_file => Ending::Unfinished,
+            _ => Ending::CutOff,
         };
-        sink.commit(&end)
+        if matches!(self.counts.ending, Ending::NotWritten | Ending::Unfinished) {
+            self.counts.inputs.iter_mut().for_each(|input| input.written = 0);
+        }
+        ended
     }
 
     fn report(self) -> Box<dyn Report> {

@@ -1,4 +1,4 @@
-//! How many rows were read, written and skipped, and what was wrong with the bad ones.
+//! How many rows were read, written and skipped, what was wrong with the bad ones, and what became of the output.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use crate::{Report, Table, printable};
+use crate::{Report, Streamed, Table, printable};
 
 /// More bad rows are not described.
 pub const MAX_DESCRIBED: usize = 10;
@@ -19,13 +19,67 @@ pub struct Counts {
     pub(super) bad: Vec<String>,
     /// What is probably not as the user thinks it is.
     pub(super) notes: Vec<String>,
+    /// What became of the output.
+    pub(super) ending: Ending,
+    /// The output, and the file of bad rows if there is one, as the user knows them.
+    pub(super) outputs: Vec<String>,
 }
 
-/// The rows of one input.
+/// What became of the output.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Ending {
+    /// It has all rows.
+    #[default]
+    Whole,
+    /// It is a file, and none of the rows is in it: a file that was there is what it was.
+    NotWritten,
+    /// It is a file that could not be finished; whether it is there the error tells.
+    Unfinished,
+    /// It is a stream, and has some of the rows.
+    CutOff,
+    /// It is a stream whose reader has closed it.
+    Closed,
+}
+
+impl Ending {
+    /// The word in JSON.
+    fn name(self) -> &'static str {
+        match self {
+            Ending::Whole => "whole",
+            Ending::NotWritten => "not_written",
+            Ending::Unfinished => "unfinished",
+            Ending::CutOff => "cut_off",
+            Ending::Closed => "closed",
+        }
+    }
+
+    /// The line for people; none if all is as it should be.
+    fn line(self, outputs: &[String]) -> Option<String> {
+        let output = outputs.first().map(String::as_str).unwrap_or_default();
+        match self {
+            Ending::Whole => None,
+            Ending::NotWritten => {
+                let verb = if outputs.len() > 1 { "were" } else { "was" };
+                Some(format!("{} {verb} not written: the run ended behind these rows", outputs.join(" and ")))
+            }
+            Ending::Unfinished => Some(format!("{output} could not be finished")),
+            Ending::CutOff => {
+                let other = outputs.get(1).map(|other| format!(", {other} was not written"));
+                let other = other.unwrap_or_default();
+                Some(format!("{output} is not whole{other}: the run ended behind these rows"))
+            }
+            Ending::Closed => Some(format!("{output} was closed by its reader, who may have less than these rows")),
+        }
+    }
+}
+
+/// The rows of one input. Tasks count in the order of their rows, and the last one up to what ended the run: workers may have
+/// been further.
 #[derive(Debug)]
 pub struct InputCounts {
     pub(super) path: Arc<Path>,
     pub(super) read: u64,
+    /// Rows that the output has: none of a file that was not written.
     pub(super) written: u64,
     pub(super) skipped: u64,
     /// Lines before those of the next task.
@@ -44,10 +98,13 @@ impl Report for Counts {
             let path = path.display().to_string();
             writeln!(out, "{}: {read} rows read, {written} written, {skipped} skipped", printable(&path))?;
         }
-        Ok(())
+        match self.ending.line(&self.outputs) {
+            Some(line) => writeln!(out, "{}", printable(&line)),
+            None => Ok(()),
+        }
     }
 
-    fn json(&self) -> serde_json::Value {
+    fn result(&self) -> Streamed<'_> {
         let sum = |count: fn(&InputCounts) -> u64| self.inputs.iter().map(count).sum::<u64>();
         let inputs = self.inputs.iter().map(|input| {
             let InputCounts { path, read, written, skipped, .. } = input;
@@ -61,8 +118,10 @@ impl Report for Counts {
             "rows_written": sum(|input| input.written),
             "rows_skipped": sum(|input| input.skipped),
             "inputs": inputs.collect::<Vec<_>>(),
+            "output": self.ending.name(),
             "bad_rows": self.bad,
         })
+        .into()
     }
 
     fn table(&self) -> Table {

@@ -94,29 +94,39 @@ impl Sink {
         }
     }
 
-    /// Writes the rows of a task, as far as they are wanted; returns how many.
+    /// Whether the reader at the other end has closed it.
+    pub fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
+    /// Writes the rows of a task, as far as they are wanted; returns how many. None if the reader closes its end meanwhile:
+    /// how many of them it has nobody knows.
     ///
     /// # Errors
     /// Those of writing.
     pub fn add(&mut self, done: TransformDone) -> Result<u64, TaskError> {
         let rows = done.written.min(self.rows_left());
-        if rows == 0 {
-            return Ok(0);
+        if rows > 0 {
+            self.put_rows(rows, done)?;
         }
+        Ok(if self.is_closed { 0 } else { rows })
+    }
+
+    fn put_rows(&mut self, rows: u64, done: TransformDone) -> Result<(), TaskError> {
         if self.form == Form::Array {
             self.own(if self.written == 0 { b"\n" } else { b",\n" })?;
         }
         self.written += rows;
         if self.form.columnar().is_some() {
             self.ends.push((done.end, self.at - self.begin_bytes));
-            return self.put(&done.out).map(|()| rows);
+            return self.put(&done.out);
         }
         if self.limit.is_none() {
-            return self.put(&done.out).map(|()| rows);
+            return self.put(&done.out);
         }
         let end = usize::try_from(rows - 1).ok().and_then(|last| done.ends.get(last)).copied().unwrap_or(0);
         let wanted = done.out.get(..end as usize).unwrap_or(&done.out);
-        self.own(wanted).map(|()| rows)
+        self.own(wanted)
     }
 
     /// How many rows may still be written.

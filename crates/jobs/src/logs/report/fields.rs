@@ -1,19 +1,22 @@
 //! What was found in fields: how many lines could be read, groups, statistics, the histogram.
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::aligned::{cell, write_aligned};
 use super::values::{csv_part, json_part, short, shown_part, summary_cells, summary_json, summary_names, whole};
+use super::write_if_cut;
 use crate::logs::gather::Found;
 use crate::logs::groups::{KeyPart, Row, read_key};
 use crate::logs::histogram::{MAX_SPANS, filled};
 use crate::logs::query::Query;
+use crate::logs::sift::Unparsed;
 use crate::parse::LineFormat;
 use crate::time::Timestamp;
-use crate::{Table, printable};
+use crate::{Streamed, Table, printable};
 
 /// How many groups the table for people has without `--top`.
 const MAX_ROWS: usize = 50;
@@ -53,14 +56,14 @@ impl Fields {
             writeln!(out)?;
             self.write_histogram(out, width)?;
         }
-        for (n, (path, unparsed)) in self.found.samples.iter().enumerate() {
+        for (n, (path, offset, unparsed)) in self.found.samples.iter().enumerate() {
             if n == 0 {
                 writeln!(out, "\nfirst lines that could not be read:")?;
             }
             let (path, line) = (path.to_string_lossy(), printable(&unparsed.line));
-            writeln!(out, "{}:{}: {}: {line}", printable(&path), unparsed.offset, printable(&unparsed.reason))?;
+            writeln!(out, "{}:{offset}: {}: {line}", printable(&path), printable(&unparsed.reason))?;
         }
-        Ok(())
+        write_if_cut(out, &self.found.samples)
     }
 
     fn write_groups(&self, out: &mut dyn Write) -> io::Result<()> {
@@ -117,52 +120,57 @@ impl Fields {
         Ok(())
     }
 
-    /// Adds the members of the result.
-    pub fn json(&self, result: &mut Map<String, Value>) {
+    /// The members of the result.
+    pub fn result(&self) -> Vec<(&'static str, Streamed<'_>)> {
+        let mut members: Vec<(&str, Streamed)> = Vec::new();
         let Fields { query, found, .. } = self;
         let counts = found.counts;
         let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
-        result.insert(
-            "parsed".into(),
-            json!({
-                "format": query.format.to_string(),
-                "since": time(query.since),
-                "until": time(query.until),
-                "lines": counts.lines,
-                "unparsed": counts.unparsed,
-                "without_time": counts.without_time,
-                "selected": counts.selected,
-            }),
-        );
+        let parsed = json!({
+            "format": query.format.to_string(),
+            "since": time(query.since),
+            "until": time(query.until),
+            "lines": counts.lines,
+            "unparsed": counts.unparsed,
+            "without_time": counts.without_time,
+            "selected": counts.selected,
+        });
+        members.push(("parsed", parsed.into()));
         if query.show_unparsed > 0 {
-            let sample = found.samples.iter().map(|(path, unparsed)| {
+            let sample = |(path, offset, unparsed): (&Path, u64, &Unparsed)| {
                 json!({
                     "path": path.to_string_lossy(),
-                    "offset": unparsed.offset,
+                    "offset": offset,
                     "reason": unparsed.reason,
                     "line": unparsed.line,
                 })
-            });
-            result.insert("unparsed_lines".into(), sample.collect());
+            };
+            members.push(("unparsed_lines", Streamed::rows(move || found.samples.iter().map(sample))));
+            members.push(("has_all_unparsed_lines", Streamed::Value((!found.samples.is_cut()).into())));
         }
         if !query.by.is_empty() {
             let (groups, lines) = self.not_in(&found.rows);
-            let rows: Vec<Value> = found.rows.iter().map(|row| self.row_json(row)).collect();
-            let not_shown = json!({"groups": groups, "lines": lines});
-            let groups = json!({"by": query.by, "count": found.groups.0, "rows": rows, "not_shown": not_shown});
-            result.insert("groups".into(), groups);
+            let groups = vec![
+                ("by", json!(query.by).into()),
+                ("count", Streamed::Value(found.groups.0.into())),
+                ("rows", Streamed::rows(move || found.rows.iter().map(|row| self.row_json(row)))),
+                ("not_shown", json!({"groups": groups, "lines": lines}).into()),
+            ];
+            members.push(("groups", Streamed::Object(groups)));
         }
         if !query.stats.is_empty() {
             let stats = query.stats.iter().zip(&found.stats);
-            result.insert("stats".into(), stats.map(|(name, summary)| (name.clone(), summary_json(summary))).collect());
+            let stats: Value = stats.map(|(name, summary)| (name.clone(), summary_json(summary))).collect();
+            members.push(("stats", stats.into()));
         }
         if let Some(width) = query.width {
             let (spans, has_gaps) = filled(&found.histogram, width);
             let spans: Vec<Value> =
                 spans.iter().map(|(from, lines)| json!({"from": from.to_string(), "lines": lines})).collect();
             let width = if width.subsec_nanos() == 0 { json!(width.as_secs()) } else { json!(width.as_secs_f64()) };
-            result.insert("histogram".into(), json!({"width_s": width, "buckets": spans, "has_gaps": has_gaps}));
+            members.push(("histogram", json!({"width_s": width, "buckets": spans, "has_gaps": has_gaps}).into()));
         }
+        members
     }
 
     fn row_json(&self, row: &Row) -> Value {

@@ -8,11 +8,12 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
+use super::first::{First, MAX_BYTES};
 use super::pattern::Pattern;
 use super::totals::{FileCounts, Totals};
 use aligned::{shortened, write_aligned};
 
-use crate::{Report, Table, printable};
+use crate::{Report, Streamed, Table, printable};
 pub use fields::Fields;
 
 /// How many files the table for people has at most.
@@ -73,17 +74,25 @@ impl LogsReport {
     }
 
     fn write_samples(&self, out: &mut dyn Write) -> io::Result<()> {
-        for (number, pattern) in self.patterns.iter().enumerate() {
-            let mut samples = self.totals.samples(number).peekable();
-            if samples.peek().is_some() {
-                writeln!(out, "\nfirst lines that match {}:", printable(&pattern.name))?;
-            }
-            for (path, offset, line) in samples {
+        for (pattern, samples) in self.patterns.iter().zip(self.totals.samples()) {
+            for (n, (path, offset, line)) in samples.iter().enumerate() {
+                if n == 0 {
+                    writeln!(out, "\nfirst lines that match {}:", printable(&pattern.name))?;
+                }
                 writeln!(out, "{}:{offset}: {}", printable(&path.to_string_lossy()), printable(line))?;
             }
+            write_if_cut(out, samples)?;
         }
         Ok(())
     }
+}
+
+/// Tells that lines are missing which were asked for.
+fn write_if_cut<T>(out: &mut dyn Write, samples: &First<T>) -> io::Result<()> {
+    if samples.is_cut() {
+        writeln!(out, "the next ones are not shown: samples take {} MiB of memory at most", MAX_BYTES >> 20)?;
+    }
+    Ok(())
 }
 
 impl Report for LogsReport {
@@ -125,14 +134,14 @@ impl Report for LogsReport {
         if self.has_samples { self.write_samples(out) } else { Ok(()) }
     }
 
-    fn json(&self) -> Value {
+    fn result(&self) -> Streamed<'_> {
         let patterns: Vec<Value> = self
             .patterns
             .iter()
             .zip(&self.matches)
             .map(|(pattern, lines)| json!({"name": pattern.name, "regex": pattern.regex, "lines": lines}))
             .collect();
-        let file = |file: FileCounts| {
+        let file = move |file: FileCounts| {
             let path = file.path.to_string_lossy();
             let mut row = json!({"path": path, "lines": self.lines(file.lines), "patterns": file.matches});
             if self.fields.is_some() {
@@ -141,20 +150,23 @@ impl Report for LogsReport {
             }
             row
         };
-        let files: Vec<Value> = self.totals.files().map(file).collect();
-        let mut result = json!({"lines": self.lines(self.lines), "patterns": patterns, "files": files});
+        let files = Streamed::rows(move || self.totals.files().map(file));
+        let lines = json!(self.lines(self.lines)).into();
+        let mut members = vec![("lines", lines), ("patterns", json!(patterns).into()), ("files", files)];
         if self.has_samples {
-            let samples = self.patterns.iter().enumerate().flat_map(|(number, pattern)| {
-                self.totals.samples(number).map(|(path, offset, line)| {
-                    json!({"pattern": pattern.name, "path": path.to_string_lossy(), "offset": offset, "line": line})
+            let samples = Streamed::rows(move || {
+                let patterns = self.patterns.iter().zip(self.totals.samples());
+                patterns.flat_map(|(pattern, samples)| {
+                    samples.iter().map(|(path, offset, line)| {
+                        json!({"pattern": pattern.name, "path": path.to_string_lossy(), "offset": offset, "line": line})
+                    })
                 })
             });
-            result["samples"] = samples.collect();
+            let has_all = !self.totals.samples().iter().any(First::is_cut);
+            members.extend([("samples", samples), ("has_all_samples", Streamed::Value(has_all.into()))]);
         }
-        if let (Some(fields), Value::Object(members)) = (&self.fields, &mut result) {
-            fields.json(members);
-        }
-        result
+        members.extend(self.fields.iter().flat_map(Fields::result));
+        Streamed::Object(members)
     }
 
     fn table(&self) -> Table {
@@ -247,6 +259,7 @@ mod tests {
                 "patterns": [{"name": "err", "regex": "E+", "lines": 0}, {"name": "x", "regex": "x", "lines": 1}],
                 "files": [{"path": "f0\u{1b}", "lines": 100, "patterns": [0, 1]}],
                 "samples": [{"pattern": "x", "path": "f0\u{1b}", "offset": 7, "line": "a\u{9b}\tb"}],
+                "has_all_samples": true,
             })
         );
         assert_eq!(with_lines.table().header, ["path", "lines", "err", "x"]);
