@@ -8,6 +8,8 @@ const TEXT_ROWS: u64 = 128 << 10;
 /// The same if they become a group of rows again.
 const GROUP_BYTES: u64 = 32 << 20;
 const GROUP_ROWS: u64 = 128 << 10;
+/// The same of texts that many rows share and that are written out.
+const VALUE_BYTES: u64 = 64 << 20;
 
 /// The tasks of a file: rows before each in the file, bytes that it stands for, and its rows.
 #[derive(Debug)]
@@ -30,7 +32,8 @@ impl Spans {
     fn rows(&self, group: Group) -> u64 {
         let (bytes, rows) = if self.is_grouped { (GROUP_BYTES, GROUP_ROWS) } else { (TEXT_BYTES, TEXT_ROWS) };
         // What a footer says is not to be trusted, but to be divided by.
-        let tasks = group.memory_bytes.div_ceil(bytes).min(group.rows).max(group.rows.div_ceil(rows)).max(1);
+        let tasks = group.memory_bytes.div_ceil(bytes).max(group.value_bytes.div_ceil(VALUE_BYTES));
+        let tasks = tasks.min(group.rows).max(group.rows.div_ceil(rows)).max(1);
         group.rows.div_ceil(tasks).max(1)
     }
 }
@@ -61,7 +64,7 @@ mod tests {
 
     #[test]
     fn all_rows_are_given_out_once_and_in_order() {
-        let group = |rows, memory_bytes| Group { rows, bytes: 1000, memory_bytes };
+        let group = |rows, memory_bytes| Group { rows, bytes: 1000, memory_bytes, value_bytes: 0 };
         let groups = vec![group(0, 0), group(10, 0), group(1_000_000, 64 << 20), group(3, 1 << 60), group(1, 0)];
         for is_grouped in [false, true] {
             let (mut at, mut of_group) = (0, [0; 5]);
@@ -74,5 +77,12 @@ mod tests {
         }
         let mut hostile = Spans::new(vec![group(u64::MAX, u64::MAX)], false);
         assert!(hostile.next().is_some() && hostile.next().is_some());
+    }
+    #[test]
+    fn texts_that_rows_share_make_tasks_small() {
+        let group = Group { rows: 1_000_000, bytes: 1000, memory_bytes: 4 << 20, value_bytes: 1_000_000 * (8 << 20) };
+        for is_grouped in [false, true] {
+            assert!(Spans::new(vec![group], is_grouped).all(|(.., span)| span.rows <= 8));
+        }
     }
 }

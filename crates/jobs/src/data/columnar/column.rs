@@ -4,7 +4,6 @@ use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, RecordBatch, make_array};
 use arrow_buffer::NullBuffer;
 use arrow_schema::{DataType, Field, Schema};
-use arrow_select::take::take;
 
 /// The column at a path, or of the name that the path is in one piece; none if it is not there.
 ///
@@ -54,17 +53,4 @@ pub fn point(field: Field) -> Field {
 /// Whether that is noted.
 pub fn is_pointed(field: &Field) -> bool {
     field.metadata().get(WHOLE.0).is_some_and(|whole| whole == WHOLE.1)
-}
-
-/// The values of a dictionary in its place; all other columns as they are.
-///
-/// # Errors
-/// When they become too large.
-pub fn spread(column: ArrayRef) -> Result<ArrayRef, String> {
-    match column.as_any_dictionary_opt() {
-        Some(dictionary) => {
-            take(dictionary.values(), dictionary.keys(), None).map_err(|error| error.to_string()).and_then(spread)
-        }
-        None => Ok(column),
-    }
 }

@@ -33,6 +33,8 @@ pub struct Group {
     /// What they are in the file, and in memory as far as that is known.
     pub bytes: u64,
     pub memory_bytes: u64,
+    /// About what its texts and bytes are if each is written out, also those that many rows share; 0 if nothing tells.
+    pub value_bytes: u64,
 }
 
 /// Reads the end of a file.
