@@ -6,9 +6,7 @@ use arrow_array::{ArrayRef, BooleanArray, RecordBatch};
 use arrow_select::filter::filter;
 
 use crate::data::Raw;
-use crate::data::columnar::{
-    BATCH_BYTES, Columnar, Rendered, Span, at_path, field_at, is_pointed, pieces, plain, read,
-};
+use crate::data::columnar::{BATCH_BYTES, Columnar, Rendered, Roots, Span, is_pointed, pieces, plain, read};
 use crate::regular::Regular;
 
 use super::desk::{Desk, Out};
@@ -40,6 +38,7 @@ pub fn read_columns(desk: &mut Desk<'_>, file: Regular, format: Columnar, span: 
     }
     let mut begin = 0;
     read(file, format, span, &names, batch_rows, &mut |all| {
+        let roots = Roots::new(all.schema_ref());
         for range in pieces(all, BATCH_BYTES)? {
             let batch = all.slice(range.start, range.len());
             let wanted = if rendered.is_empty() && layout.formulas.is_empty() && is_table {
@@ -48,11 +47,12 @@ pub fn read_columns(desk: &mut Desk<'_>, file: Regular, format: Columnar, span: 
                 desk.done.written += rows as u64;
                 (0..batch.num_rows()).map(|row| Some(row < rows)).collect()
             } else {
-                rows(desk, &batch, &rendered, begin)?
+                rows(desk, &roots, &batch, &rendered, begin)?
             };
             begin += batch.num_rows();
             if let Out::Table(table) = &mut desk.out {
-                table.end_batch(layout.columns(), &mut |slot, like| same(layout, &batch, &wanted, slot, like))?;
+                table
+                    .end_batch(layout.columns(), &mut |slot, like| same(layout, &roots, &batch, &wanted, slot, like))?;
             }
             check_size(desk)?;
             if desk.is_over() {
@@ -87,13 +87,19 @@ fn rendered(layout: &Layout) -> Result<Vec<usize>, String> {
 }
 
 /// Takes the rows of a batch one by one; returns which of them were written.
-fn rows(desk: &mut Desk<'_>, batch: &RecordBatch, rendered: &[usize], begin: usize) -> Result<BooleanArray, String> {
+fn rows(
+    desk: &mut Desk<'_>,
+    roots: &Roots<'_>,
+    batch: &RecordBatch,
+    rendered: &[usize],
+    begin: usize,
+) -> Result<BooleanArray, String> {
     let mut values = Vec::new();
     for slot in rendered {
         let path = desk.layout.paths.get(*slot).map_or(&[][..], Vec::as_slice);
-        if let Some(column) = at_path(batch, path)? {
+        if let Some(column) = roots.column(batch, path)? {
             let told = |reason| format!("column `{}`: {reason} (--select leaves it out)", path.join("."));
-            let is_pointed = field_at(batch.schema_ref(), path).is_some_and(is_pointed);
+            let is_pointed = roots.field(path).is_some_and(is_pointed);
             values.push((*slot, Rendered::new(&column, is_pointed).map_err(told)?));
         }
     }
@@ -117,13 +123,14 @@ fn rows(desk: &mut Desk<'_>, batch: &RecordBatch, rendered: &[usize], begin: usi
 /// The values of a column that are passed on, in the wanted rows.
 fn same(
     layout: &Layout,
+    roots: &Roots<'_>,
     batch: &RecordBatch,
     wanted: &BooleanArray,
     slot: usize,
     like: &arrow_schema::DataType,
 ) -> Result<ArrayRef, String> {
     let path = layout.paths.get(slot).map_or(&[][..], Vec::as_slice);
-    match at_path(batch, path)? {
+    match roots.column(batch, path)? {
         // Filtered first: values of a dictionary may be long, and many rows have one.
         Some(column) => filter(&column, wanted).map_err(|error| error.to_string()).and_then(|rows| plain(&rows, like)),
         None => Ok(arrow_array::new_null_array(like, wanted.true_count())),

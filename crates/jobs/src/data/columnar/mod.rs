@@ -24,7 +24,7 @@ use arrow_schema::Schema;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-pub use column::{at_path, field_at, is_pointed, point};
+pub use column::{Roots, is_pointed, point};
 pub use cut::cut;
 pub use join::{Join, join};
 pub use piece::{Frame, Piece, PieceWriter};
