@@ -1,5 +1,7 @@
 //! Decides which fields are read and which columns are written.
 
+use std::collections::{HashMap, HashSet};
+
 use crate::PlanError;
 use crate::data::json::Wanted;
 use crate::data::{FieldPath, Format, Possible, Type, read_columns};
@@ -10,7 +12,7 @@ use super::args::{OnBadRow, TransformArgs};
 use super::layout::{Column, Form, Input, Kind, Layout, Rows};
 use super::sample::Sample;
 use super::spelling::{parse_type, split_types};
-use super::types_out::{settle, type_at};
+use super::types_out::{Types, settle};
 
 /// What the arguments say of columns.
 #[derive(Debug)]
@@ -101,8 +103,9 @@ impl Asked {
         let forms: Vec<Form> = inputs.iter().map(|(form, ..)| *form).collect();
         let keeps_objects = self.keeps_objects(&forms, to);
         let mut paths: Vec<FieldPath> = Vec::new();
+        let mut slots: HashMap<FieldPath, usize> = HashMap::new();
         let mut slot_of = |path: &FieldPath| {
-            paths.iter().position(|known| known == path).unwrap_or_else(|| {
+            *slots.entry(path.clone()).or_insert_with(|| {
                 paths.push(path.clone());
                 paths.len() - 1
             })
@@ -116,7 +119,7 @@ impl Asked {
             }
             None if keeps_objects => {}
             None => {
-                let mut known = std::collections::HashSet::new();
+                let mut known = HashSet::new();
                 for name in inputs.iter().flat_map(|(.., sample)| &sample.names) {
                     if known.insert(name) {
                         columns.push(Column { name: name.clone(), slot: slot_of(&one_name(name)), kind: Kind::Any });
@@ -188,9 +191,11 @@ impl Asked {
         }
         let names: Vec<String> = paths.iter().map(|path| path.parts().join(".")).collect();
         let named = self.select.iter().flatten().map(|(_, path)| path).chain(&self.used);
+        let types = sample.shape.as_ref().map(Types::new);
+        let known: HashSet<&String> = sample.names.iter().collect();
         for path in named {
-            let is_within = sample.shape.iter().any(|shape| type_at(shape, path).is_some());
-            if !is_within && !sample.names.contains(&path.parts().join(".")) {
+            let is_within = types.as_ref().is_some_and(|types| types.at(path).is_some());
+            if !is_within && !known.contains(&path.parts().join(".")) {
                 let known: Vec<&str> = sample.names.iter().take(20).map(String::as_str).collect();
                 return Err(PlanError::new(format_args!(
                     "there is no column `{path}` in `{input}`, which has {} (--select, --where, --set)",
@@ -199,17 +204,25 @@ impl Asked {
             }
         }
         // Two paths may have one name: `a.b` and "a.b".
-        let slot = |name: &String| names.iter().position(|known| known == name);
-        Ok(Input { form, slots: sample.names.iter().map(slot).collect() })
+        let mut slots = HashMap::new();
+        for (slot, name) in names.iter().enumerate() {
+            slots.entry(name).or_insert(slot);
+        }
+        Ok(Input { form, slots: sample.names.iter().map(|name| slots.get(name).copied()).collect() })
     }
 }
 
 /// Notes the types that columns have in the sample of an input.
 fn note_types(columns: &mut [Column], form: Form, sample: &Sample, input: Option<&Input>) {
     let Some(input) = input.filter(|_| form.is_csv()) else { return };
+    let mut of_slot: HashMap<usize, Vec<usize>> = HashMap::new();
+    for (n, column) in columns.iter().enumerate() {
+        of_slot.entry(column.slot).or_default().push(n);
+    }
     for (slot, of_sample) in input.slots.iter().zip(&sample.types) {
         let (Some(slot), Some(found)) = (slot, of_sample) else { continue };
-        for column in columns.iter_mut().filter(|column| column.slot == *slot) {
+        for column in of_slot.get(slot).into_iter().flatten() {
+            let Some(column) = columns.get_mut(*column) else { continue };
             column.kind = match column.kind {
                 Kind::Any => Kind::Like(*found),
                 Kind::Like(known) if known != *found => Kind::Like(Type::Text),

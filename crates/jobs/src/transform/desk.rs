@@ -63,6 +63,16 @@ impl<'l> Desk<'l> {
         }
     }
 
+    /// Bytes that the rows have become so far; about that many in a format of columns.
+    pub fn bytes(&self) -> usize {
+        let out = match &self.out {
+            Out::Text(out) => out.len(),
+            Out::Table(table) => table.bytes(),
+            Out::Types(_) => 0,
+        };
+        out.saturating_add(self.done.quarantined.len())
+    }
+
     /// Whether rows are only looked at.
     pub fn is_probing(&self) -> bool {
         matches!(self.out, Out::Types(_))
@@ -196,7 +206,7 @@ impl<'l> Desk<'l> {
                 });
             }
             Out::Table(table) if self.done.written > 0 => {
-                let piece = table.finish(&self.layout.frame).map_err(TaskError::new)?;
+                let piece = table.finish().map_err(TaskError::new)?;
                 (self.done.out, self.done.end) = (piece.rows, piece.end);
             }
             _ => {}

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::data::Type;
-use crate::data::columnar::{Columnar, Frame, field_at, point, unpack_schema};
+use crate::data::columnar::{Columnar, Frame, Roots, point, unpack_schema};
 
 /// The columns of the output.
 #[derive(Debug, Serialize, Deserialize)]
@@ -30,6 +30,7 @@ pub enum ColumnType {
 /// When the format cannot hold a column.
 pub fn frame(ask: FrameAsk) -> Result<Frame, String> {
     let schemas = ask.schemas.iter().map(|schema| unpack_schema(schema)).collect::<Result<Vec<_>, _>>()?;
+    let roots: Vec<Roots<'_>> = schemas.iter().map(Roots::new).collect();
     let mut fields = Vec::new();
     for (name, wanted) in ask.columns {
         fields.push(match wanted {
@@ -38,7 +39,7 @@ pub fn frame(ask: FrameAsk) -> Result<Frame, String> {
                 if wanted == Type::PointedFloat { point(field) } else { field }
             }
             ColumnType::Same(path) => {
-                let found = schemas.iter().find_map(|schema| field_at(schema, &path));
+                let found = roots.iter().find_map(|roots| roots.field(&path));
                 let found = found.ok_or_else(|| format!("no input has the column `{name}`"))?;
                 let mut wanted = found.data_type();
                 while let DataType::Dictionary(_, values) = wanted {

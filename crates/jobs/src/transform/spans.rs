@@ -2,12 +2,14 @@
 
 use crate::data::columnar::{Group, Span};
 
-/// Bytes and rows of a task, if the rows go into a text.
+/// Bytes and rows of a task, if the rows go into a text; also bytes of what many rows share, written out.
 const TEXT_BYTES: u64 = 8 << 20;
 const TEXT_ROWS: u64 = 128 << 10;
+const TEXT_VALUE_BYTES: u64 = 16 << 20;
 /// The same if they become a group of rows again.
 const GROUP_BYTES: u64 = 32 << 20;
 const GROUP_ROWS: u64 = 128 << 10;
+const GROUP_VALUE_BYTES: u64 = 32 << 20;
 
 /// The tasks of a file: rows before each in the file, bytes that it stands for, and its rows.
 #[derive(Debug)]
@@ -28,9 +30,13 @@ impl Spans {
 
     /// How many rows of a group are a task: all tasks of a group have about as many.
     fn rows(&self, group: Group) -> u64 {
-        let (bytes, rows) = if self.is_grouped { (GROUP_BYTES, GROUP_ROWS) } else { (TEXT_BYTES, TEXT_ROWS) };
+        let (bytes, rows, value_bytes) = match self.is_grouped {
+            true => (GROUP_BYTES, GROUP_ROWS, GROUP_VALUE_BYTES),
+            false => (TEXT_BYTES, TEXT_ROWS, TEXT_VALUE_BYTES),
+        };
         // What a footer says is not to be trusted, but to be divided by.
-        let tasks = group.memory_bytes.div_ceil(bytes).min(group.rows).max(group.rows.div_ceil(rows)).max(1);
+        let tasks = group.memory_bytes.div_ceil(bytes).max(group.value_bytes.div_ceil(value_bytes));
+        let tasks = tasks.min(group.rows).max(group.rows.div_ceil(rows)).max(1);
         group.rows.div_ceil(tasks).max(1)
     }
 }
@@ -61,7 +67,7 @@ mod tests {
 
     #[test]
     fn all_rows_are_given_out_once_and_in_order() {
-        let group = |rows, memory_bytes| Group { rows, bytes: 1000, memory_bytes };
+        let group = |rows, memory_bytes| Group { rows, bytes: 1000, memory_bytes, value_bytes: 0 };
         let groups = vec![group(0, 0), group(10, 0), group(1_000_000, 64 << 20), group(3, 1 << 60), group(1, 0)];
         for is_grouped in [false, true] {
             let (mut at, mut of_group) = (0, [0; 5]);
@@ -74,5 +80,13 @@ mod tests {
         }
         let mut hostile = Spans::new(vec![group(u64::MAX, u64::MAX)], false);
         assert!(hostile.next().is_some() && hostile.next().is_some());
+    }
+    #[test]
+    fn texts_that_rows_share_make_tasks_small() {
+        let group = Group { rows: 1_000_000, bytes: 1000, memory_bytes: 4 << 20, value_bytes: 1_000_000 * (8 << 20) };
+        for is_grouped in [false, true] {
+            let most = if is_grouped { 4 } else { 2 };
+            assert!(Spans::new(vec![group], is_grouped).all(|(.., span)| span.rows <= most));
+        }
     }
 }

@@ -6,7 +6,7 @@ use arrow_array::builder::*;
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Schema};
 
-use crate::data::columnar::{Columnar, Frame, Piece, write};
+use crate::data::columnar::{Columnar, Piece, PieceWriter};
 use crate::data::{Raw, Type, Value};
 
 use super::layout::{Column, Form, Kind, Layout};
@@ -14,11 +14,10 @@ use super::write::misfit_words;
 
 /// The columns of some rows.
 pub struct Table {
-    format: Columnar,
     schema: Arc<Schema>,
-    /// The values of each column that is not passed on as it is.
+    /// The values of each column that is not passed on as it is, since the last batch.
     columns: Vec<Option<Values>>,
-    batches: Vec<RecordBatch>,
+    writer: PieceWriter,
 }
 
 /// The values of a column.
@@ -44,7 +43,8 @@ impl Table {
         }
         let fields = layout.columns().iter().zip(schema.fields());
         let columns = fields.map(|(column, field)| (column.kind != Kind::Same).then(|| Values::new(field.data_type())));
-        Ok(Table { format, columns: columns.collect(), schema, batches: Vec::new() })
+        let writer = PieceWriter::new(&layout.frame, format)?;
+        Ok(Table { columns: columns.collect(), schema, writer })
     }
 
     /// Takes in a row, all of it or nothing.
@@ -91,24 +91,29 @@ impl Table {
         }
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), arrays).map_err(|error| error.to_string())?;
         if batch.num_rows() > 0 {
-            self.batches.push(batch);
+            self.writer.add(&batch)?;
         }
         Ok(())
+    }
+
+    /// About the bytes of the batches so far.
+    pub fn bytes(&self) -> usize {
+        self.writer.bytes()
     }
 
     /// The rows as a part of a file.
     ///
     /// # Errors
     /// When they cannot be written.
-    pub fn finish(mut self, frame: &Frame) -> Result<Piece, String> {
+    pub fn finish(mut self) -> Result<Piece, String> {
         // Rows of a text are one batch; those of a format of columns were ended already.
         let arrays: Option<Vec<ArrayRef>> =
             self.columns.iter_mut().map(|values| values.as_mut().map(Values::finish)).collect();
         if let Some(arrays) = arrays.filter(|arrays| arrays.first().is_some_and(|array| !array.is_empty())) {
             let batch = RecordBatch::try_new(Arc::clone(&self.schema), arrays).map_err(|error| error.to_string())?;
-            self.batches.push(batch);
+            self.writer.add(&batch)?;
         }
-        write(frame, self.format, &self.batches)
+        self.writer.finish()
     }
 }
 

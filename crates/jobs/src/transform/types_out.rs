@@ -1,5 +1,7 @@
 //! Decides which types the columns of an output have that is written by columns.
 
+use std::collections::HashMap;
+
 use crate::PlanError;
 use crate::data::columnar::Shape;
 use crate::data::{FieldPath, Possible, Type};
@@ -19,6 +21,10 @@ pub fn settle(
     found: &[Possible],
     schema: &[(String, Type)],
 ) -> Result<(), PlanError> {
+    let types: Vec<(&str, Types<'_>)> = inputs
+        .iter()
+        .filter_map(|(_, input, sample)| sample.shape.as_ref().map(|shape| (input.as_str(), Types::new(shape))))
+        .collect();
     for (n, column) in columns.iter_mut().enumerate() {
         let given = schema.iter().rev().find(|(name, _)| *name == column.name);
         let wanted = found.get(n).map_or(Type::Text, |possible| possible.wanted());
@@ -35,8 +41,8 @@ pub fn settle(
         }
         let Some(path) = paths.get(column.slot).filter(|_| given.is_none()) else { continue };
         let mut first: Option<(&str, &str)> = None;
-        for (_, input, sample) in inputs {
-            let Some(known) = sample.shape.as_ref().and_then(|shape| type_at(shape, path)) else { continue };
+        for (input, types) in &types {
+            let Some(known) = types.at(path) else { continue };
             let (other, has_type) = *first.get_or_insert((input, known));
             if has_type != known {
                 return Err(PlanError::new(format_args!(
@@ -57,13 +63,20 @@ pub fn settle(
     Ok(())
 }
 
-/// The type of the field at a path, in words.
-pub fn type_at<'s>(shape: &'s Shape, path: &FieldPath) -> Option<&'s str> {
-    let find = |path: &FieldPath| {
-        let shown = path.to_string();
-        shape.fields.iter().find(|(known, _)| *known == shown).map(|(_, known)| known.as_str())
-    };
-    find(path).or_else(|| find(&FieldPath::of(vec![path.parts().join(".")])))
+/// The types of all fields of a file, in words, by their paths.
+pub struct Types<'s>(HashMap<&'s str, &'s str>);
+
+impl<'s> Types<'s> {
+    /// Those of a file; of two with one path the first counts.
+    pub fn new(shape: &'s Shape) -> Types<'s> {
+        Types(shape.fields.iter().rev().map(|(path, known)| (path.as_str(), known.as_str())).collect())
+    }
+
+    /// The type at a path, or of the name that the path is in one piece.
+    pub fn at(&self, path: &FieldPath) -> Option<&'s str> {
+        let find = |path: &FieldPath| self.0.get(path.to_string().as_str()).copied();
+        find(path).or_else(|| find(&FieldPath::of(vec![path.parts().join(".")])))
+    }
 }
 
 impl Layout {

@@ -29,12 +29,19 @@ pub fn look(mut file: Regular) -> Result<(Schema, Vec<Group>), String> {
     let bytes = footer_bytes(&mut file)?;
     let footer = root_as_footer(&bytes).map_err(damaged)?;
     let schema = schema(&footer)?;
+    // About what the values of dictionaries are in each row.
+    let mut shared = 0.0;
+    for block in footer.dictionaries().iter().flatten() {
+        let meta = block_bytes(&mut file, block, true)?;
+        let values = message(&meta)?.header_as_dictionary_batch().and_then(|batch| batch.data());
+        shared += block.bodyLength().max(0) as f64 / values.map_or(1, |values| values.length().max(1)) as f64;
+    }
     let mut groups = Vec::new();
     for block in footer.recordBatches().iter().flatten() {
         let meta = block_bytes(&mut file, block, true)?;
         let (rows, bytes) = (header(&meta)?.length(), block.bodyLength().unsigned_abs());
         let rows = u64::try_from(rows).map_err(|_| "a record batch has less than no rows".to_string())?;
-        groups.push(Group { rows, bytes, memory_bytes: bytes });
+        groups.push(Group { rows, bytes, memory_bytes: bytes, value_bytes: (rows as f64 * shared) as u64 });
     }
     Ok((schema, groups))
 }

@@ -9,7 +9,7 @@ use parquet::file::metadata::{
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use super::piece::{self, Frame};
+use super::piece::{Frame, PieceWriter};
 use super::{Columnar, unpack_schema};
 
 /// The pieces of a file.
@@ -27,7 +27,7 @@ pub struct Join {
 /// When the end of a piece is none.
 pub fn join(join: Join) -> Result<ByteBuf, String> {
     // A file without rows has what stands behind all rows, too.
-    let empty = piece::write(&join.frame, join.format, &[])?.end;
+    let empty = PieceWriter::new(&join.frame, join.format)?.finish()?.end;
     if join.ends.is_empty() {
         return Ok(empty);
     }

@@ -9,9 +9,11 @@ mod join;
 mod nested;
 mod parquet_file;
 mod piece;
+mod plain;
 mod render;
 mod shape;
 mod values;
+mod weight;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -22,14 +24,19 @@ use arrow_schema::Schema;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-pub use column::{at_path, field_at, is_pointed, point, spread};
+pub use column::{Roots, is_pointed, point};
 pub use cut::cut;
 pub use join::{Join, join};
-pub use piece::{Frame, Piece, write};
+pub use piece::{Frame, Piece, PieceWriter};
+pub use plain::plain;
 pub use render::Rendered;
 pub use shape::{Group, Shape, look};
+pub use weight::pieces;
 
 use crate::regular::Regular;
+
+/// Rows are written out, one by one or as a part of a column, as long as they have no more bytes than this, or are but one.
+pub const BATCH_BYTES: u64 = 16 << 20;
 
 /// A format of columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,7 +68,8 @@ pub struct Span {
 }
 
 /// Reads some rows of an open file: the columns with these names, as far as the file has them, in batches of up to so many
-/// rows. `each` returns whether it wants more.
+/// rows. Texts that many rows share are in memory once, as views ([`plain`]) or in a dictionary. `each` returns whether it wants
+/// more.
 ///
 /// # Errors
 /// When the file does not have what its end says, and those of `each`.

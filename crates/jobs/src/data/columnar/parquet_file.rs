@@ -1,14 +1,21 @@
 //! Reads Parquet: what its footer says, and some rows of a row group.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::Schema;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 
+use parquet::basic::Type;
+use parquet::column::page::{Page, PageReader};
+use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
+use parquet::file::serialized_reader::SerializedPageReader;
+
 use super::Span;
 use super::guard::guarded;
+use super::plain::viewed;
 use super::shape::Group;
 use crate::regular::Regular;
 
@@ -20,15 +27,70 @@ const MAX_FOOTER_BYTES: u32 = 256 << 20;
 /// # Errors
 /// When it has none.
 pub fn look(file: Regular) -> Result<(Schema, Vec<Group>), String> {
-    let metadata = load(&file.into_file())?;
+    let file = Arc::new(file.into_file());
+    let metadata = load(&file)?;
+    let mut dictionaries = Dictionaries { file, lengths: HashMap::new() };
     let mut groups = Vec::new();
     for group in metadata.metadata().row_groups() {
         let number = |number: i64| u64::try_from(number).map_err(|_| "a row group has less than no rows".to_string());
         let sizes = group.columns().iter().map(|column| column.compressed_size().unsigned_abs());
         let (bytes, memory_bytes) = (sizes.fold(0, u64::saturating_add), number(group.total_byte_size())?);
-        groups.push(Group { rows: number(group.num_rows())?, bytes, memory_bytes });
+        let value_bytes = dictionaries.value_bytes(group);
+        groups.push(Group { rows: number(group.num_rows())?, bytes, memory_bytes, value_bytes });
     }
     Ok((metadata.schema().as_ref().clone(), groups))
+}
+
+/// What is known of dictionaries: a chunk of a column has each of its texts once, however many rows have it.
+struct Dictionaries {
+    file: Arc<std::fs::File>,
+    /// The mean length of the texts of each column, in the first group where that had to be looked up.
+    lengths: HashMap<usize, f64>,
+}
+
+impl Dictionaries {
+    /// About what the texts of a group are, written out: as its writer says (`SizeStatistics`), or by the first dictionary.
+    fn value_bytes(&mut self, group: &RowGroupMetaData) -> u64 {
+        let mut all: u64 = 0;
+        for (n, column) in group.columns().iter().enumerate() {
+            if column.column_type() != Type::BYTE_ARRAY {
+                continue;
+            }
+            let bytes = match column.unencoded_byte_array_data_bytes() {
+                Some(bytes) => u64::try_from(bytes).unwrap_or(u64::MAX),
+                None if column.dictionary_page_offset().is_none() => continue,
+                None => {
+                    let mean = *self.lengths.entry(n).or_insert_with(|| {
+                        let rows = usize::try_from(group.num_rows()).unwrap_or(0);
+                        mean_length(&self.file, column, rows).unwrap_or(0.0)
+                    });
+                    (column.num_values().max(0) as f64 * mean) as u64
+                }
+            };
+            all = all.saturating_add(bytes);
+        }
+        all
+    }
+}
+
+/// The mean length of the texts in the dictionary of a chunk. What is wrong with it is told when its rows are read.
+fn mean_length(file: &Arc<std::fs::File>, column: &ColumnChunkMetaData, rows: usize) -> Option<f64> {
+    let page = guarded(|| {
+        let mut pages = SerializedPageReader::new(Arc::clone(file), column, rows, None).ok()?;
+        pages.get_next_page().ok().flatten()
+    });
+    match page.ok().flatten()? {
+        Page::DictionaryPage { buf, num_values, .. } => Some(buf.len() as f64 / f64::from(num_values.max(1))),
+        _ => None,
+    }
+}
+
+/// The same file with its texts as views, so that a batch has each text of a dictionary once.
+pub fn with_views(metadata: ArrowReaderMetadata) -> ArrowReaderMetadata {
+    let options = ArrowReaderOptions::new().with_schema(Arc::new(viewed(metadata.schema())));
+    let views = guarded(|| ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options));
+    // What types the library does not read as views, nobody has said.
+    views.ok().and_then(Result::ok).unwrap_or(metadata)
 }
 
 fn load(file: &std::fs::File) -> Result<ArrowReaderMetadata, String> {
@@ -57,7 +119,7 @@ pub fn read(
     each: &mut dyn FnMut(&RecordBatch) -> Result<bool, String>,
 ) -> Result<(), String> {
     let file = file.into_file();
-    let metadata = load(&file)?;
+    let metadata = with_views(load(&file)?);
     let Some(group) = metadata.metadata().row_groups().get(span.group as usize) else {
         return Err("it has fewer row groups than before".to_string());
     };

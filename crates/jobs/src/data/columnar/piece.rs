@@ -71,34 +71,70 @@ fn arrow_writer(schema: &Schema) -> Result<FileWriter<Vec<u8>>, String> {
 }
 
 /// Writes batches: as one row group of Parquet, or as a record batch each.
-///
-/// # Errors
-/// When the format cannot hold them.
-pub fn write(frame: &Frame, format: Columnar, batches: &[RecordBatch]) -> Result<Piece, String> {
-    let schema = frame.schema()?;
-    let (mut file, end) = match format {
-        Columnar::Parquet => {
-            let mut writer = parquet_writer(&schema)?;
-            for batch in batches {
-                writer.write(batch).map_err(|error| error.to_string())?;
-            }
-            writer.flush().map_err(|error| error.to_string())?;
-            let end = writer.bytes_written();
-            (writer.into_inner().map_err(|error| error.to_string())?, end)
-        }
-        Columnar::Arrow => {
-            let mut writer = arrow_writer(&schema)?;
-            for batch in batches {
-                writer.write(batch).map_err(|error| error.to_string())?;
-            }
-            let end = writer.get_ref().len();
-            (writer.into_inner().map_err(|error| error.to_string())?, end)
-        }
-    };
-    if end > file.len() || frame.begin.len() > end {
-        return Err("the rows end nowhere".to_string());
+pub struct PieceWriter {
+    begin_bytes: usize,
+    kind: Kind,
+}
+
+enum Kind {
+    Parquet(Box<ArrowWriter<Vec<u8>>>),
+    Arrow(Box<FileWriter<Vec<u8>>>),
+}
+
+impl PieceWriter {
+    /// For rows of this frame.
+    ///
+    /// # Errors
+    /// When the frame is damaged.
+    pub fn new(frame: &Frame, format: Columnar) -> Result<PieceWriter, String> {
+        let schema = frame.schema()?;
+        let kind = match format {
+            Columnar::Parquet => Kind::Parquet(Box::new(parquet_writer(&schema)?)),
+            Columnar::Arrow => Kind::Arrow(Box::new(arrow_writer(&schema)?)),
+        };
+        Ok(PieceWriter { begin_bytes: frame.begin.len(), kind })
     }
-    let end = file.split_off(end);
-    file.drain(..frame.begin.len());
-    Ok(Piece { rows: ByteBuf::from(file), end: ByteBuf::from(end) })
+
+    /// Writes a batch.
+    ///
+    /// # Errors
+    /// When the format cannot hold it.
+    pub fn add(&mut self, batch: &RecordBatch) -> Result<(), String> {
+        match &mut self.kind {
+            Kind::Parquet(writer) => writer.write(batch).map_err(|error| error.to_string()),
+            Kind::Arrow(writer) => writer.write(batch).map_err(|error| error.to_string()),
+        }
+    }
+
+    /// About the bytes that it has become so far.
+    pub fn bytes(&self) -> usize {
+        match &self.kind {
+            Kind::Parquet(writer) => writer.in_progress_size(),
+            Kind::Arrow(writer) => writer.get_ref().len(),
+        }
+    }
+
+    /// Ends the rows.
+    ///
+    /// # Errors
+    /// When the format cannot hold them.
+    pub fn finish(self) -> Result<Piece, String> {
+        let (mut file, end) = match self.kind {
+            Kind::Parquet(mut writer) => {
+                writer.flush().map_err(|error| error.to_string())?;
+                let end = writer.bytes_written();
+                (writer.into_inner().map_err(|error| error.to_string())?, end)
+            }
+            Kind::Arrow(writer) => {
+                let end = writer.get_ref().len();
+                (writer.into_inner().map_err(|error| error.to_string())?, end)
+            }
+        };
+        if end > file.len() || self.begin_bytes > end {
+            return Err("the rows end nowhere".to_string());
+        }
+        let end = file.split_off(end);
+        file.drain(..self.begin_bytes);
+        Ok(Piece { rows: ByteBuf::from(file), end: ByteBuf::from(end) })
+    }
 }

@@ -1,5 +1,6 @@
 //! What the end of a file tells: its columns, and how many rows lie where.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use arrow_schema::{DataType, Field, Schema};
@@ -33,6 +34,8 @@ pub struct Group {
     /// What they are in the file, and in memory as far as that is known.
     pub bytes: u64,
     pub memory_bytes: u64,
+    /// About what its texts and bytes are if each is written out, also those that many rows share; 0 if nothing tells.
+    pub value_bytes: u64,
 }
 
 /// Reads the end of a file.
@@ -54,8 +57,9 @@ impl Shape {
         if schema.fields().is_empty() {
             return Err("it has no columns".to_string());
         }
+        let mut known = HashSet::new();
         for field in schema.fields() {
-            if shape.names.contains(field.name()) {
+            if !known.insert(field.name()) {
                 return Err(format!("two of its columns are called `{}`", field.name()));
             }
             shape.names.push(field.name().clone());

@@ -181,3 +181,70 @@ fn a_limit_takes_no_memory_for_rows_behind_it() {
         lab.transform(&["in.arrow"], output, &["--limit", "3"]).unwrap();
     }
 }
+
+/// A text of 256 KiB that a file has once, and 1024 rows refer to; and what the file says of the bytes in all of them.
+fn shared_text(said: Option<i64>) -> Vec<u8> {
+    use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, ParquetMetaDataWriter};
+    let text = StringArray::from(vec!["x".repeat(256 << 10)]);
+    let column = DictionaryArray::new(Int32Array::from(vec![0; 1024]), Arc::new(text));
+    let numbers = Arc::new(Int64Array::from_iter_values(0..1024)) as ArrayRef;
+    let rows = RecordBatch::try_from_iter([("n", numbers), ("t", Arc::new(column) as ArrayRef)]).unwrap();
+    // What others write need not tell that it was a dictionary.
+    let options = parquet::arrow::arrow_writer::ArrowWriterOptions::new().with_skip_arrow_metadata(true);
+    let mut file = Vec::new();
+    let mut writer = parquet::arrow::ArrowWriter::try_new_with_options(&mut file, rows.schema(), options).unwrap();
+    writer.write(&rows).unwrap();
+    writer.close().unwrap();
+    let metadata = ParquetMetaDataReader::new().parse_and_finish(&bytes::Bytes::from(file.clone())).unwrap();
+    let group = metadata.row_group(0);
+    let columns = group.columns().iter().map(|column| {
+        let said = said.filter(|_| column.column_type() == parquet::basic::Type::BYTE_ARRAY);
+        column.clone().into_builder().set_unencoded_byte_array_data_bytes(said).build().unwrap()
+    });
+    let group = group.clone().into_builder().set_column_metadata(columns.collect()).build().unwrap();
+    let metadata = ParquetMetaData::new(metadata.file_metadata().clone(), vec![group]);
+    ParquetMetaDataWriter::new(&mut file, &metadata).finish().unwrap();
+    file
+}
+
+#[test]
+fn texts_that_rows_share_are_written_in_pieces() {
+    use crate::data::columnar::{Columnar, look};
+    let lab = Lab::new();
+    for said in [Some(1024 * (256 << 10)), None] {
+        lab.file("in.parquet", shared_text(said));
+        let shape = look(&lab.path("in.parquet"), Columnar::Parquet).unwrap();
+        let bytes = shape.groups[0].value_bytes >> 20;
+        assert!((256..260).contains(&bytes) && shape.groups[0].memory_bytes < 1 << 20, "{said:?}: {shape:?}");
+    }
+    lab.transform(&["in.parquet"], "out.arrow", &["--limit", "300"]).unwrap();
+    let file = std::fs::File::open(lab.path("out.arrow")).unwrap();
+    let batches = arrow_ipc::reader::FileReader::try_new(file, None).unwrap();
+    let rows: Vec<usize> = batches.map(|batch| batch.unwrap().num_rows()).collect();
+    assert!(rows.iter().sum::<usize>() == 300 && rows.iter().all(|rows| *rows < 64), "{rows:?}");
+    // The row groups of the output are those tasks.
+    lab.transform(&["in.parquet"], "out.parquet", &[]).unwrap();
+    let shape = look(&lab.path("out.parquet"), Columnar::Parquet).unwrap();
+    assert!(shape.groups.len() >= 4 && shape.groups.iter().map(|group| group.rows).sum::<u64>() == 1024, "{shape:?}");
+    for input in ["in.parquet", "out.parquet"] {
+        lab.transform(&[input], "out.csv", &["--set", "t=length(t)", "--where", "n % 100 = 99"]).unwrap();
+        let lines: String = (0..10).map(|n| format!("{},262144\n", n * 100 + 99)).collect();
+        assert_eq!(lab.read("out.csv"), format!("n,t\n{lines}"));
+    }
+}
+
+#[test]
+fn a_file_that_hides_its_size_is_refused() {
+    let lab = Lab::new();
+    lab.file("in.parquet", shared_text(Some(0)));
+    for output in ["out.csv", "out.json", "out.arrow"] {
+        let error = lab.transform(&["in.parquet"], output, &[]).unwrap_err();
+        assert!(
+            error.contains("in.parquet") && error.contains("become more than") && error.contains("--select"),
+            "{error}"
+        );
+        assert!(!lab.path(output).exists());
+    }
+    lab.transform(&["in.parquet"], "out.csv", &["--select", "n"]).unwrap();
+    assert_eq!(lab.read("out.csv").lines().count(), 1025);
+}
