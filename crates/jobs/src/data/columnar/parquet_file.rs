@@ -4,10 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use arrow_schema::Schema;
-use parquet::arrow::ProjectionMask;
+use arrow_schema::{DataType, FieldRef, Fields, Schema};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
-
+use parquet::arrow::{ARROW_SCHEMA_META_KEY, ProjectionMask};
 use parquet::basic::Type;
 use parquet::column::page::{Page, PageReader};
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
@@ -107,7 +106,39 @@ fn load(file: &std::fs::File) -> Result<ArrowReaderMetadata, String> {
     if !is_read || u32::from_le_bytes(length) > MAX_FOOTER_BYTES {
         return Err(format!("its footer is longer than {} MiB", MAX_FOOTER_BYTES >> 20));
     }
-    guarded(|| ArrowReaderMetadata::load(file, ArrowReaderOptions::new()))?.map_err(|error| error.to_string())
+    let load = |options| guarded(|| ArrowReaderMetadata::load(file, options))?.map_err(|error| error.to_string());
+    let metadata = load(ArrowReaderOptions::new())?;
+    let pairs = metadata.metadata().file_metadata().key_value_metadata();
+    if !pairs.is_some_and(|pairs| pairs.iter().any(|pair| pair.key == ARROW_SCHEMA_META_KEY)) {
+        return Ok(metadata);
+    }
+    // The library believes it when it calls bytes a text, and looks at none of them.
+    let own = load(ArrowReaderOptions::new().with_skip_arrow_metadata(true))?;
+    let is_believed = same_texts(metadata.schema().fields(), own.schema().fields());
+    Ok(if is_believed { metadata } else { own })
+}
+
+/// Whether columns are texts in one schema of a file if they are in another.
+fn same_texts(fields: &Fields, others: &Fields) -> bool {
+    let same = |(field, other): (&FieldRef, &FieldRef)| is_text_in_both(field.data_type(), other.data_type());
+    fields.len() == others.len() && fields.iter().zip(others).all(same)
+}
+
+fn is_text_in_both(known: &DataType, other: &DataType) -> bool {
+    use DataType::{
+        Dictionary, FixedSizeList, LargeList, LargeListView, LargeUtf8, List, ListView, Map, Struct, Utf8, Utf8View,
+    };
+    match (known, other) {
+        (Dictionary(_, values), _) => is_text_in_both(values, other),
+        (Utf8 | LargeUtf8 | Utf8View, _) => matches!(other, Utf8 | LargeUtf8 | Utf8View),
+        (
+            List(item) | LargeList(item) | ListView(item) | LargeListView(item) | FixedSizeList(item, _) | Map(item, _),
+            List(other) | Map(other, _),
+        ) => is_text_in_both(item.data_type(), other.data_type()),
+        (Struct(members), Struct(others)) => same_texts(members, others),
+        // Nothing else has texts within.
+        _ => !known.is_nested(),
+    }
 }
 
 /// Reads some rows of a row group, as [`super::read`] says.

@@ -248,3 +248,40 @@ fn a_file_that_hides_its_size_is_refused() {
     lab.transform(&["in.parquet"], "out.csv", &["--select", "n"]).unwrap();
     assert_eq!(lab.read("out.csv").lines().count(), 1025);
 }
+
+#[test]
+fn bytes_that_the_arrow_schema_calls_a_text_are_bytes() {
+    use arrow_schema::{DataType, Field, Schema};
+    let bytes = || BinaryArray::from_vec(vec![b"ok", b"\xff\xfe", b"ok"]);
+    let lists = ListArray::new(
+        Arc::new(Field::new("item", DataType::Binary, false)),
+        arrow_buffer::OffsetBuffer::from_lengths([1, 0, 2]),
+        Arc::new(bytes()),
+        None,
+    );
+    let rows = RecordBatch::try_from_iter([("b", Arc::new(bytes()) as ArrayRef), ("l", Arc::new(lists) as ArrayRef)]);
+    let rows = rows.unwrap();
+    let lab = Lab::new();
+    let words = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+    for text in [DataType::Utf8, DataType::LargeUtf8, DataType::Utf8View, words] {
+        let list = |item: DataType| DataType::List(Arc::new(Field::new("item", item, false)));
+        for claimed in [[text.clone(), list(DataType::Binary)], [DataType::Binary, list(text)]] {
+            let [b, l] = claimed;
+            let schema = Schema::new(vec![Field::new("b", b, false), Field::new("l", l, false)]);
+            let mut properties = parquet::file::properties::WriterProperties::default();
+            parquet::arrow::add_encoded_arrow_schema_to_metadata(&schema, &mut properties);
+            let options = parquet::arrow::arrow_writer::ArrowWriterOptions::new();
+            let options = options.with_skip_arrow_metadata(true).with_properties(properties);
+            let mut file = Vec::new();
+            let mut writer =
+                parquet::arrow::ArrowWriter::try_new_with_options(&mut file, rows.schema(), options).unwrap();
+            writer.write(&rows).unwrap();
+            writer.close().unwrap();
+            lab.file("in.parquet", file);
+            lab.transform(&["in.parquet"], "out.ndjson", &[]).unwrap();
+            let expected = "{\"b\":\"b2s=\",\"l\":[\"b2s=\"]}\n{\"b\":\"//4=\",\"l\":[]}\n{\"b\":\"b2s=\",\"l\":[\"//4=\",\"b2s=\"]}\n";
+            assert_eq!(lab.read("out.ndjson"), expected, "{schema}");
+            std::fs::remove_file(lab.path("out.ndjson")).unwrap();
+        }
+    }
+}
