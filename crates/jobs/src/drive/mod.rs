@@ -1,17 +1,25 @@
 //! Runs any job on a pool: plan, run, fold, report, with the outcomes counted on the way.
 
+mod finished;
+mod interrupt;
+mod ledger;
+mod options;
+
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use procession::{ErrorKind, Failure, FailureKind, Limits, Pool, Sandbox, SandboxStatus};
+use procession::{ErrorKind, Failure, FailureKind, Pool, Sandbox};
 
 use crate::content::Contents;
 use crate::select::Selected;
-use crate::{Access, Exit, Item, Job, PlanError, Planned, Records, Report, Selection, TaskError, without_number};
+use crate::{Access, Exit, Item, Job, PlanError, Planned, Records, Selection, TaskError};
+
+pub use finished::{FailedKind, FailedTask, Finished, Summary};
+pub use interrupt::Interrupt;
+use ledger::{Ledger, Pull};
+pub use options::{Options, SandboxMode};
 
 /// About what the first worker takes to start.
 const START_TIME: Duration = Duration::from_millis(2);
@@ -19,57 +27,6 @@ const START_TIME: Duration = Duration::from_millis(2);
 const ORDERED_A_WORKER: usize = 3;
 /// Bytes of results that may wait for their turn.
 const ORDERED_BYTES: usize = 64 << 20;
-
-/// What every job lets its user decide.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Worker processes. Unless told otherwise as many as this process may use CPUs.
-    pub workers: usize,
-    /// How long one task may run.
-    pub timeout: Option<Duration>,
-    /// How often a task is tried again whose worker crashed or ran out of time.
-    pub retries: u32,
-    /// Whether the first failed task ends the job.
-    pub fail_fast: bool,
-    /// What each worker may use.
-    pub limits: Limits,
-    /// Tasks start only while so much memory is available, in bytes.
-    pub memory_free_bytes: Option<u64>,
-    /// Tasks start only while fewer threads run on the machine.
-    pub max_load: Option<f64>,
-    /// Tasks start so long after one another.
-    pub delay: Option<Duration>,
-    /// Whether the workers can reach only what the plan names.
-    pub sandbox: SandboxMode,
-}
-
-impl Default for Options {
-    fn default() -> Options {
-        Options {
-            workers: std::thread::available_parallelism().map_or(1, usize::from),
-            timeout: None,
-            retries: 0,
-            fail_fast: false,
-            limits: Limits::default(),
-            memory_free_bytes: None,
-            max_load: None,
-            delay: None,
-            sandbox: SandboxMode::default(),
-        }
-    }
-}
-
-/// Whether workers run in a sandbox ([`Sandbox::compute`] with the plan's [`Access`]).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum SandboxMode {
-    /// In what the kernel gives.
-    #[default]
-    Auto,
-    /// In a whole one, or not at all.
-    Require,
-    /// In none.
-    Off,
-}
 
 /// Who is told of what happens while a job runs.
 pub trait Watch {
@@ -83,119 +40,6 @@ pub trait Watch {
 impl Watch for () {
     fn planned(&mut self, _: &Item) {}
     fn finished(&mut self, _: &Item, _: Option<&FailedTask>) {}
-}
-
-/// A job that ran to its end, or as far as it came.
-pub struct Finished {
-    /// What happened, in numbers.
-    pub summary: Summary,
-    /// The job's own result.
-    pub report: Box<dyn Report>,
-    /// Why the pool gave up before all tasks had their turn, if it did.
-    pub broken: Option<procession::Error>,
-    /// Why the journal or the joblog does not have all that was done, if so.
-    pub unrecorded: Option<String>,
-    /// Why what the job writes itself is not there, though its tasks are done, if so.
-    pub unwritten: Option<TaskError>,
-    /// The pool that ran it. Dropping it ends the workers, and waits for that.
-    pub pool: Arc<Pool>,
-}
-
-impl Finished {
-    /// The first thing that went wrong, if not all was done and written.
-    pub fn problem(&self) -> Option<String> {
-        let failed = self.summary.failures.first().map(|failed| failed.message.clone());
-        let failed = failed.or_else(|| self.broken.as_ref().map(without_number));
-        failed.or_else(|| self.unwritten.as_ref().map(ToString::to_string)).or_else(|| self.unrecorded.clone())
-    }
-}
-
-/// What happened to the tasks of a job.
-#[derive(Debug, Clone, Default)]
-pub struct Summary {
-    /// The job's name.
-    pub job: &'static str,
-    /// Tasks that were planned; the five counts after `done` are the ways in which they failed.
-    pub tasks: u64,
-    /// Tasks that were done.
-    pub done: u64,
-    /// Those among them whose results came from a journal.
-    pub resumed: u64,
-    /// Tasks that returned an error or panicked.
-    pub failed: u64,
-    /// Tasks that ran out of time.
-    pub timed_out: u64,
-    /// Tasks whose worker died.
-    pub crashed: u64,
-    /// Tasks that used more memory than they may.
-    pub over_memory: u64,
-    /// Tasks that were given up before their end.
-    pub cancelled: u64,
-    /// Attempts beyond the first.
-    pub retried: u64,
-    /// From the start of the plan to the last outcome.
-    pub elapsed: Duration,
-    /// User and system time of the workers.
-    pub cpu: Duration,
-    /// Most memory that one worker had resident.
-    pub peak_rss_bytes: u64,
-    /// Bytes of input of the tasks that were done.
-    pub bytes_in: u64,
-    /// Worker processes.
-    pub workers: usize,
-    /// What of a sandbox was around them; None if none was asked for.
-    pub sandbox: Option<SandboxStatus>,
-    /// Whether the user stopped the job.
-    pub is_interrupted: bool,
-    /// Whether the plan was read to its end: else nobody knows how many tasks there are.
-    pub is_planned: bool,
-    /// Whether tasks were left out that are not wanted any less: because of the user, of a failed task, or of the pool.
-    pub is_cut_short: bool,
-    /// The tasks that failed, in the order of their inputs.
-    pub failures: Vec<FailedTask>,
-}
-
-/// A task that failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FailedTask {
-    /// Its number in the plan, from 0.
-    pub task: usize,
-    /// Its input, as the user named it.
-    pub input: String,
-    /// In which way it failed.
-    pub kind: FailedKind,
-    /// What went wrong, in one line.
-    pub message: String,
-    /// How often it was begun.
-    pub attempts: u32,
-}
-
-/// The ways in which a task fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FailedKind {
-    /// It returned an error or panicked.
-    Failed,
-    /// It ran out of time.
-    TimedOut,
-    /// Its worker died.
-    Crashed,
-    /// It used more memory than it may.
-    OverMemory,
-    /// It was given up before its end.
-    Cancelled,
-}
-
-impl FailedKind {
-    /// The word in JSON.
-    pub fn name(self) -> &'static str {
-        match self {
-            FailedKind::Failed => "failed",
-            FailedKind::TimedOut => "timed_out",
-            FailedKind::Crashed => "crashed",
-            FailedKind::OverMemory => "over_memory",
-            FailedKind::Cancelled => "cancelled",
-        }
-    }
 }
 
 /// Why a job could not run at all.
@@ -217,47 +61,6 @@ impl std::fmt::Display for DriveError {
 }
 
 impl std::error::Error for DriveError {}
-
-/// Stops a running job from another thread.
-#[derive(Debug, Default)]
-pub struct Interrupt {
-    is_raised: AtomicBool,
-    is_pulling: AtomicBool,
-    pool: Mutex<Weak<Pool>>,
-}
-
-impl Interrupt {
-    /// Ends the workers. What is done so far is reported.
-    pub fn raise(&self) {
-        self.is_raised.store(true, Ordering::Relaxed);
-        let pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
-        if let Some(pool) = pool {
-            pool.terminate();
-        }
-    }
-
-    /// Whether it was raised.
-    pub fn is_raised(&self) -> bool {
-        self.is_raised.load(Ordering::Relaxed)
-    }
-
-    /// Whether the program looks for its next input just now. If it does so for long, it waits for a fifo or a terminal,
-    /// and nothing that is raised wakes it up.
-    pub fn is_pulling(&self) -> bool {
-        self.is_pulling.load(Ordering::Relaxed)
-    }
-
-    fn pulling<R>(&self, pull: impl FnOnce() -> R) -> R {
-        self.is_pulling.store(true, Ordering::Relaxed);
-        let pulled = pull();
-        self.is_pulling.store(false, Ordering::Relaxed);
-        pulled
-    }
-
-    fn watch(&self, pool: &Arc<Pool>) {
-        *self.pool.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(pool);
-    }
-}
 
 /// The tasks of a plan without running them: what `--dry-run` shows.
 ///
@@ -493,108 +296,4 @@ fn of_failure(item: &Item, failure: &Failure, interrupt: &Interrupt) -> (FailedK
 
 fn cancelled(item: &Item, why: &str) -> (FailedKind, TaskError) {
     (FailedKind::Cancelled, TaskError::new(format_args!("cancelled `{}`: {why}", item.path.display())))
-}
-
-/// The tasks for the pool, noted in the ledger as they are pulled.
-struct Pull<'a, T> {
-    tasks: Rc<RefCell<Selected<'a, T>>>,
-    ledger: Rc<RefCell<Ledger<'a>>>,
-    interrupt: &'a Interrupt,
-    fail_fast: bool,
-    records: &'a Records,
-    contents: Contents,
-}
-
-impl<T> Iterator for Pull<'_, T> {
-    type Item = T;
-
-    fn next(&mut self) -> Option<T> {
-        loop {
-            if self.interrupt.is_raised() || self.fail_fast && self.ledger.borrow().has_failed() {
-                return None;
-            }
-            let planned = self.interrupt.pulling(|| self.tasks.borrow_mut().next());
-            let mut ledger = self.ledger.borrow_mut();
-            let Some((number, planned)) = planned else {
-                ledger.summary.is_planned = true;
-                return None;
-            };
-            match planned {
-                Planned::Task(item, task) => {
-                    self.records.identify(&item, &mut self.contents);
-                    ledger.add(number, item);
-                    return Some(task);
-                }
-                Planned::Failed(item, error) => ledger.add_unusable(number, item, error),
-            }
-        }
-    }
-}
-
-/// What is known of the tasks, by those who pull and by those who collect: both in the same thread.
-struct Ledger<'a> {
-    summary: Summary,
-    watch: &'a mut dyn Watch,
-    /// Tasks that run or wait, by their number in the pool's call: the number in the plan, and what it says.
-    items: BTreeMap<usize, (usize, Item)>,
-    pulled: usize,
-    /// What the job has not heard of.
-    unusable: Vec<(usize, Item, TaskError)>,
-}
-
-impl<'a> Ledger<'a> {
-    fn new(job: &'static str, watch: &'a mut dyn Watch) -> Ledger<'a> {
-        let summary = Summary { job, ..Summary::default() };
-        Ledger { summary, watch, items: BTreeMap::new(), pulled: 0, unusable: Vec::new() }
-    }
-
-    fn add(&mut self, number: usize, item: Item) {
-        self.summary.tasks += 1;
-        self.watch.planned(&item);
-        self.items.insert(self.pulled, (number, item));
-        self.pulled += 1;
-    }
-
-    fn add_unusable(&mut self, number: usize, item: Item, error: TaskError) {
-        self.summary.tasks += 1;
-        self.watch.planned(&item);
-        self.fail(number, &item, (FailedKind::Failed, error.clone()), 0);
-        self.unusable.push((number, item, error));
-    }
-
-    fn take_unusable(&mut self) -> Vec<(usize, Item, TaskError)> {
-        std::mem::take(&mut self.unusable)
-    }
-
-    fn done(&mut self, item: &Item, is_resumed: bool) {
-        self.summary.done += 1;
-        self.summary.resumed += u64::from(is_resumed);
-        self.summary.bytes_in += item.bytes;
-        self.watch.finished(item, None);
-    }
-
-    fn fail(&mut self, task: usize, item: &Item, (kind, error): (FailedKind, TaskError), attempts: u32) {
-        let count = match kind {
-            FailedKind::Failed => &mut self.summary.failed,
-            FailedKind::TimedOut => &mut self.summary.timed_out,
-            FailedKind::Crashed => &mut self.summary.crashed,
-            FailedKind::OverMemory => &mut self.summary.over_memory,
-            FailedKind::Cancelled => &mut self.summary.cancelled,
-        };
-        *count += 1;
-        let input = item.path.to_string_lossy().into_owned();
-        let failed = FailedTask { task, input, kind, message: error.to_string(), attempts };
-        self.watch.finished(item, Some(&failed));
-        self.summary.failures.push(failed);
-    }
-
-    /// Forgets the tasks that have no outcome.
-    fn forget(&mut self) {
-        self.summary.tasks -= self.items.len() as u64;
-        self.items.clear();
-    }
-
-    fn has_failed(&self) -> bool {
-        !self.summary.failures.is_empty()
-    }
 }
