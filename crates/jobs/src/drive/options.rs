@@ -43,7 +43,7 @@ impl Default for Options {
     }
 }
 
-/// Whether workers run in a sandbox ([`Sandbox::compute`] with the plan's [`Access`]).
+/// Whether workers run in a sandbox ([`Sandbox::compute`](procession::Sandbox::compute) with the plan's [`Access`](crate::Access)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SandboxMode {
     /// In what the kernel gives.

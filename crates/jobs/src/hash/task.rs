@@ -10,7 +10,6 @@ use crate::stamp::Stamp;
 
 use super::algorithm::Algorithm;
 use super::digest::Digest;
-
 use super::split::Piece;
 
 /// What every task needs.

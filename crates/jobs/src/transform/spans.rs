@@ -81,6 +81,7 @@ mod tests {
         let mut hostile = Spans::new(vec![group(u64::MAX, u64::MAX)], false);
         assert!(hostile.next().is_some() && hostile.next().is_some());
     }
+
     #[test]
     fn texts_that_rows_share_make_tasks_small() {
         let group = Group { rows: 1_000_000, bytes: 1000, memory_bytes: 4 << 20, value_bytes: 1_000_000 * (8 << 20) };
