@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{Stamp, Streamed};
+use crate::{FailedKind, Stamp, Streamed};
 
 /// A named recipe of the toolbox.
 pub trait Job: Sized {
@@ -64,9 +64,9 @@ pub trait Job: Sized {
     /// failed.
     fn fold(&mut self, item: &Item, done: Self::Done) -> Result<(), TaskError>;
 
-    /// Takes in one task that failed for good (its own error, a crash, a timeout). The driver lists it among the
-    /// failures in any case; a job overrides this only if its own result depends on it.
-    fn fold_failure(&mut self, _item: &Item, _error: &TaskError) {}
+    /// Takes in one task that failed for good (its own error, a crash, a timeout), or was given up. The driver lists it among
+    /// the failures in any case; a job overrides this only if its own result depends on it.
+    fn fold_failure(&mut self, _item: &Item, _kind: FailedKind) {}
 
     /// Whether the job has all that it wants, or cannot go on: tasks without an outcome are forgotten.
     fn is_over(&self) -> bool {

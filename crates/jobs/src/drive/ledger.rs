@@ -53,7 +53,7 @@ pub struct Ledger<'a> {
     pub items: BTreeMap<usize, (usize, Item)>,
     pulled: usize,
     /// What the job has not heard of.
-    unusable: Vec<(usize, Item, TaskError)>,
+    unusable: Vec<(usize, Item)>,
 }
 
 impl<'a> Ledger<'a> {
@@ -72,11 +72,11 @@ impl<'a> Ledger<'a> {
     pub fn add_unusable(&mut self, number: usize, item: Item, error: TaskError) {
         self.summary.tasks += 1;
         self.watch.planned(&item);
-        self.fail(number, &item, (FailedKind::Failed, error.clone()), 0);
-        self.unusable.push((number, item, error));
+        self.fail(number, &item, (FailedKind::Failed, error), 0);
+        self.unusable.push((number, item));
     }
 
-    pub fn take_unusable(&mut self) -> Vec<(usize, Item, TaskError)> {
+    pub fn take_unusable(&mut self) -> Vec<(usize, Item)> {
         std::mem::take(&mut self.unusable)
     }
 

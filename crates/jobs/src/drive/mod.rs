@@ -150,8 +150,8 @@ pub fn run<J: Job>(
     loop {
         let outcome = outcomes.as_mut().and_then(Iterator::next);
         // The plan found them unusable since the last look.
-        for (number, item, error) in ledger.borrow_mut().take_unusable() {
-            job.fold_failure(&item, &error);
+        for (number, item) in ledger.borrow_mut().take_unusable() {
+            job.fold_failure(&item, FailedKind::Failed);
             records.ended(J::NAME, number, &item, Duration::ZERO, Exit::FAILED);
         }
         let Some(outcome) = outcome else { break };
@@ -183,7 +183,7 @@ pub fn run<J: Job>(
                 of_failure(&item, &failure, interrupt)
             }
         };
-        job.fold_failure(&item, &error.1);
+        job.fold_failure(&item, error.0);
         ledger.borrow_mut().fail(number, &item, error, attempts);
         if options.fail_fast || job.is_over() {
             break;
@@ -201,7 +201,7 @@ pub fn run<J: Job>(
     for (number, item) in std::mem::take(&mut ledger.items).into_values() {
         let why = if options.fail_fast { "an earlier task failed (--fail-fast)" } else { "the workers are gone" };
         let error = cancelled(&item, why);
-        job.fold_failure(&item, &error.1);
+        job.fold_failure(&item, error.0);
         ledger.fail(number, &item, error, 0);
     }
     let mut summary = std::mem::take(&mut ledger.summary);

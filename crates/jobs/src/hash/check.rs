@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use serde_json::json;
 
-use crate::{Item, Report, Streamed, Table, printable};
+use crate::{FailedKind, Item, Report, Streamed, Table, printable};
 
 use super::algorithm::Algorithm;
 use super::digest::Digest;
@@ -103,9 +103,12 @@ impl Check {
         }
     }
 
-    /// Takes in that a file, or a piece of it, failed.
-    pub fn fold_failure(&mut self, item: &Item) {
-        self.fail(item.input, Status::Unreadable(None));
+    /// Takes in that a file, or a piece of it, failed. One that was given up was not checked.
+    pub fn fold_failure(&mut self, item: &Item, kind: FailedKind) {
+        match kind {
+            FailedKind::Cancelled => self.join.drop_input(item.input),
+            _ => self.fail(item.input, Status::Unreadable(None)),
+        }
     }
 
     fn compare(&mut self, input: usize, digest: &Digest) {

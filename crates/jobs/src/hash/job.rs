@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
 use crate::walk::{Filter, Walk};
-use crate::{Access, Item, Job, Plan, PlanError, Planned, Report, TaskError};
+use crate::{Access, FailedKind, Item, Job, Plan, PlanError, Planned, Report, TaskError};
 
 use super::algorithm::Algorithm;
 use super::args::HashArgs;
@@ -139,10 +139,10 @@ impl Job for Hash {
         Ok(())
     }
 
-    fn fold_failure(&mut self, item: &Item, _error: &TaskError) {
+    fn fold_failure(&mut self, item: &Item, kind: FailedKind) {
         match &mut self.mode {
             Mode::Sums(sums) => sums.fold_failure(item),
-            Mode::Check(check) => check.fold_failure(item),
+            Mode::Check(check) => check.fold_failure(item, kind),
         }
     }
 

@@ -32,7 +32,7 @@ mod tests;
 
 use crate::time::Clock;
 use crate::walk::Filter;
-use crate::{Item, Job, Plan, PlanError, Report, TaskError};
+use crate::{FailedKind, Item, Job, Plan, PlanError, Report, TaskError};
 
 pub use args::LogsArgs;
 pub use run::{LogsContext, LogsDone, LogsTask};
@@ -167,7 +167,7 @@ impl Job for LogsJob {
         Ok(())
     }
 
-    fn fold_failure(&mut self, item: &Item, _error: &TaskError) {
+    fn fold_failure(&mut self, item: &Item, _kind: FailedKind) {
         self.totals.drop_file(item);
     }
 

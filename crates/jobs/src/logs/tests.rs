@@ -15,9 +15,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
-use crate::Planned;
 use crate::decode::Format;
 use crate::decode::tests::{ALL, encode};
+use crate::{FailedKind, Planned};
 
 #[derive(Debug, clap::Parser)]
 struct Cli {
@@ -59,7 +59,7 @@ fn drive(mut job: LogsJob) -> (Box<dyn Report>, Vec<String>) {
                 job.fold(&item, done).unwrap();
             }
             Err(error) => {
-                job.fold_failure(&item, &error);
+                job.fold_failure(&item, FailedKind::Failed);
                 failures.push(error.to_string());
             }
         }
@@ -210,7 +210,7 @@ fn a_file_of_which_a_part_failed_is_not_reported() {
     for (number, planned) in plan.tasks.enumerate() {
         let Planned::Task(item, task) = planned else { panic!("{planned:?}") };
         if number == 1 {
-            job.fold_failure(&item, &TaskError::new("worker crashed"));
+            job.fold_failure(&item, FailedKind::Crashed);
         } else {
             let done = LogsJob::run(job.context(), task).unwrap();
             job.fold(&item, done).unwrap();

@@ -38,7 +38,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 use crate::data::columnar::{Join, Piece, cut, join};
-use crate::{Access, Item, Job, Plan, PlanError, Replace, Report, TaskError};
+use crate::{Access, FailedKind, Item, Job, Plan, PlanError, Replace, Report, TaskError};
 
 pub use args::{OnBadRow, TransformArgs};
 pub use layout::Layout;
@@ -270,7 +270,7 @@ impl Job for Transform {
         Ok(())
     }
 
-    fn fold_failure(&mut self, _item: &Item, _error: &TaskError) {
+    fn fold_failure(&mut self, _item: &Item, _kind: FailedKind) {
         self.has_failed = true;
     }
 

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use tempfile::TempDir;
 
 use super::*;
-use crate::Planned;
+use crate::{FailedKind, Planned};
 
 #[derive(clap::Parser)]
 struct Cli {
@@ -59,7 +59,7 @@ impl Lab {
                 job.fold(&item, done)
             });
             if let Err(error) = folded {
-                job.fold_failure(&item, &error);
+                job.fold_failure(&item, FailedKind::Failed);
                 failure = Some(error.to_string());
             }
             if job.is_over() {

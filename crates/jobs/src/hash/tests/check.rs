@@ -266,3 +266,22 @@ fn what_was_not_checked_is_bad() {
     assert!(report.is_bad());
     assert_eq!(report.warnings(), ["WARNING: 1 listed file was not checked"]);
 }
+
+#[test]
+fn what_was_given_up_is_not_said_to_be_unreadable() {
+    let lists = Lists::new();
+    let list = lists.write("list", "#H  @/a\n#H  @/a\n");
+    for (kind, warning) in [
+        (FailedKind::Cancelled, "WARNING: 2 listed files were not checked"),
+        (FailedKind::Crashed, "WARNING: 2 listed files could not be read"),
+    ] {
+        let mut job = Hash::new(args(&["-c", str(&list)]), 2);
+        for planned in job.plan().unwrap().tasks {
+            let Planned::Task(item, _) = planned else { panic!("no task") };
+            job.fold_failure(&item, kind);
+        }
+        let report = job.report();
+        assert!(report.is_bad());
+        assert_eq!(report.warnings(), [warning]);
+    }
+}

@@ -13,7 +13,7 @@ use clap::Parser;
 use super::args::HashArgs;
 use super::job::Hash;
 use super::split::Split;
-use crate::{Job, Planned, Report};
+use crate::{FailedKind, Job, Planned, Report};
 
 #[derive(Debug, Parser)]
 struct CommandLine {
@@ -69,7 +69,7 @@ fn run_job(mut job: Hash, mut before: impl FnMut(usize)) -> Ended {
         match result {
             Ok(done) => job.fold(&item, wire(&done)).unwrap(),
             Err(error) => {
-                job.fold_failure(&item, &error);
+                job.fold_failure(&item, FailedKind::Failed);
                 failures.push(error.to_string());
             }
         }
