@@ -9,6 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::de::Error as _;
 use serde::ser::Error as _;
@@ -20,18 +21,54 @@ pub(crate) const MAX_HANDLES: usize = 250;
 /// The handles that belong to one encoded value.
 pub(crate) type Handles = Vec<Descriptor>;
 
+/// The handles that have come with one frame, but for those that were taken out.
+pub(crate) type Received = Vec<Option<OwnedFd>>;
+
 /// A descriptor that can be sent to another process as part of an argument. Clones are the same descriptor.
 #[derive(Debug, Clone)]
-pub(crate) struct Descriptor(Arc<OwnedFd>);
+pub(crate) struct Descriptor(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    fd: OwnedFd,
+    /// Of a file, for which nobody waits at another end.
+    file: Option<Counted>,
+}
+
+/// One of the files that are open in this process to be handed over.
+#[derive(Debug)]
+struct Counted;
+
+static FILES: AtomicUsize = AtomicUsize::new(0);
+
+impl Counted {
+    fn new() -> Counted {
+        FILES.fetch_add(1, Ordering::Relaxed);
+        Counted
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        FILES.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// How many files are open in this process to be handed over.
+pub(crate) fn open_files() -> usize {
+    FILES.load(Ordering::Relaxed)
+}
 
 thread_local! {
     /// Whether what is encoded now may carry handles.
     static IS_SENDING: Cell<bool> = const { Cell::new(false) };
     /// Whether there is something on the list: cheaper to look at.
     static HAS_SENT: Cell<bool> = const { Cell::new(false) };
+    /// How many handles of earlier items the list goes on from.
+    static BEFORE: Cell<usize> = const { Cell::new(0) };
     static SENT: RefCell<Handles> = const { RefCell::new(Vec::new()) };
     static PROBLEM: Cell<Option<String>> = const { Cell::new(None) };
-    static RECEIVED: RefCell<Vec<Option<OwnedFd>>> = const { RefCell::new(Vec::new()) };
+    static RECEIVED: RefCell<Received> = const { RefCell::new(Vec::new()) };
 }
 
 /// Keeps the text of an error of which postcard keeps only that it is one.
@@ -51,23 +88,33 @@ pub(crate) fn describe(error: postcard::Error) -> String {
 
 impl From<OwnedFd> for Descriptor {
     fn from(fd: OwnedFd) -> Descriptor {
-        Descriptor(Arc::new(fd))
+        Descriptor(Arc::new(Shared { fd, file: None }))
     }
 }
 
 impl Descriptor {
+    /// That of a file.
+    pub fn of_file(fd: OwnedFd) -> Descriptor {
+        Descriptor(Arc::new(Shared { fd, file: Some(Counted::new()) }))
+    }
+
+    /// Whether it is a file's.
+    pub fn is_file(&self) -> bool {
+        self.0.file.is_some()
+    }
+
     /// The descriptor itself; a copy if others have it too.
     ///
     /// # Errors
     /// Those of dup(2).
     pub fn into_fd(self) -> io::Result<OwnedFd> {
-        Arc::try_unwrap(self.0).or_else(|shared| shared.as_fd().try_clone_to_owned())
+        Arc::try_unwrap(self.0).map(|shared| shared.fd).or_else(|shared| shared.fd.try_clone())
     }
 }
 
 impl AsFd for Descriptor {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.0.fd.as_fd()
     }
 }
 
@@ -85,7 +132,9 @@ impl Serialize for Descriptor {
             sent.len() - 1
         });
         HAS_SENT.set(true);
-        if place >= MAX_HANDLES {
+        let in_argument = place + 1;
+        let place = place + BEFORE.get();
+        if in_argument > MAX_HANDLES {
             return Err(S::Error::custom(note(format!("more than {MAX_HANDLES} handles in one argument"))));
         }
         (place as u32).serialize(serializer)
@@ -109,12 +158,19 @@ impl<'de> Deserialize<'de> for Descriptor {
 pub(crate) struct Sending {
     outer: bool,
     outer_sent: Handles,
+    outer_before: usize,
 }
 
 impl Sending {
     pub fn begin() -> Sending {
+        Sending::begin_after(0)
+    }
+
+    /// The handles go on a list that has so many already.
+    #[inline]
+    pub fn begin_after(before: usize) -> Sending {
         let outer_sent = if HAS_SENT.replace(false) { SENT.take() } else { Vec::new() };
-        Sending { outer: IS_SENDING.replace(true), outer_sent }
+        Sending { outer: IS_SENDING.replace(true), outer_sent, outer_before: BEFORE.replace(before) }
     }
 
     /// The handles of what was encoded since the last call.
@@ -127,6 +183,7 @@ impl Sending {
 impl Drop for Sending {
     fn drop(&mut self) {
         IS_SENDING.set(self.outer);
+        BEFORE.set(self.outer_before);
         HAS_SENT.set(!self.outer_sent.is_empty());
         SENT.set(std::mem::take(&mut self.outer_sent));
     }
@@ -134,14 +191,21 @@ impl Drop for Sending {
 
 /// Lends `fds` to `decode` as the handles of what it decodes. What it does not use is closed.
 pub(crate) fn with_received<T>(fds: Vec<OwnedFd>, decode: impl FnOnce() -> T) -> T {
+    with_shared(&mut fds.into_iter().map(Some).collect(), decode)
+}
+
+/// Lends `handles`, which belong to several items, to `decode` as those of the one that it decodes. It takes out its own.
+#[inline]
+pub(crate) fn with_shared<T>(handles: &mut Received, decode: impl FnOnce() -> T) -> T {
     /// Puts back what an outer call has lent, also when `decode` panics.
-    struct Restore(Vec<Option<OwnedFd>>);
-    impl Drop for Restore {
+    struct Restore<'a>(&'a mut Received);
+    impl Drop for Restore<'_> {
         fn drop(&mut self) {
-            RECEIVED.set(std::mem::take(&mut self.0));
+            RECEIVED.with_borrow_mut(|received| std::mem::swap(received, self.0));
         }
     }
-    let _restore = Restore(RECEIVED.replace(fds.into_iter().map(Some).collect()));
+    RECEIVED.with_borrow_mut(|received| std::mem::swap(received, handles));
+    let _restore = Restore(handles);
     decode()
 }
 
@@ -165,7 +229,7 @@ mod tests {
         drop(handles);
         let (n, copy): (i32, Descriptor) = with_received(fds, || postcard::from_bytes(&bytes)).unwrap();
         assert_eq!(n, 1);
-        std::fs::File::from(Arc::into_inner(copy.0).unwrap()).write_all(b"x").unwrap();
+        std::fs::File::from(copy.into_fd().unwrap()).write_all(b"x").unwrap();
         let mut text = String::new();
         reader.read_to_string(&mut text).unwrap();
         assert_eq!(text, "x");

@@ -28,6 +28,7 @@ mod limits;
 mod logging;
 mod machine;
 mod manager;
+mod open_file;
 mod outcome;
 mod panics;
 mod pool;
@@ -51,6 +52,7 @@ pub use machine::{Fact, FactState, Machine};
 #[doc(hidden)]
 pub use manager::macros as __managed;
 pub use manager::{DictProxy, ListProxy, Managed, Manager, MethodCall, MethodReply, NamespaceProxy, Proxy, ValueProxy};
+pub use open_file::OpenFile;
 pub use outcome::{Clock, Failure, FailureKind, Outcome};
 pub use pool::{Calls, Imap, Pool, PoolBuilder, Stats, Task, WorkerStats, as_completed, wait};
 pub use process::{Process, ProcessBuilder};

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::FailureKind;
-use crate::handle::{self, Handles, Sending};
+use crate::handle::{self, Descriptor, Handles, Received, Sending};
 
 /// Appends to a vector.
 struct Append<'a>(&'a mut Vec<u8>);
@@ -75,8 +75,14 @@ pub(crate) fn encode<T: Serialize + 'static>(value: T, out: &mut Vec<u8>) -> Res
         }
         return Ok(());
     }
-    let before = out.len();
     let Some(value) = &value else { return Err("no value".to_string()) };
+    encode_reference(value, out)
+}
+
+/// As [`encode`], for what is neither a number nor bytes.
+#[inline(always)]
+fn encode_reference<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<(), String> {
+    let before = out.len();
     postcard::serialize_with_flavor(value, Append(out)).map_err(|e| {
         out.truncate(before);
         handle::describe(e)
@@ -145,6 +151,13 @@ fn is_plain<T: 'static>() -> bool {
 #[inline(always)]
 pub(crate) fn decode_argument<T: DeserializeOwned + 'static>(bytes: Bytes<'_>, fds: Vec<OwnedFd>) -> Result<T, String> {
     if fds.is_empty() { decode(bytes) } else { handle::with_received(fds, || decode(bytes)) }
+}
+
+/// The argument that one item of a chunk encodes, with its own of the handles that came beside the chunk.
+#[inline(always)]
+pub(crate) fn decode_item<T: DeserializeOwned + 'static>(item: &[u8], handles: &mut Received) -> Result<T, String> {
+    let decode = || decode(Bytes::Borrowed(item));
+    if handles.is_empty() { decode() } else { handle::with_shared(handles, decode) }
 }
 
 /// The encoding of a value that its owner keeps, for [`decode_shared`]: as postcard has it, whatever its type.
@@ -226,12 +239,14 @@ pub(crate) fn put_item(item: &[u8], chunk: &mut Vec<u8>) {
     chunk.extend_from_slice(item);
 }
 
-/// Encodes an item and appends it to the payload of a chunk, as [`put_item`] does; or gives its encoding back if it takes
-/// `large` bytes or more, or has handles. On an error the chunk keeps what it had.
+/// Encodes an item and appends it to the payload of a chunk, as [`put_item`] does, and its handles to those of the chunk;
+/// or gives its encoding and handles back, if it has to travel alone: it takes `large` bytes or more, or has handles other
+/// than those of files, or too many. On an error the chunk keeps what it had.
 #[inline]
 pub(crate) fn append_item<T: Serialize + 'static>(
     value: T,
     chunk: &mut Vec<u8>,
+    chunk_handles: &mut Handles,
     large: usize,
 ) -> Result<Option<(Vec<u8>, Handles)>, String> {
     if TypeId::of::<T>() == TypeId::of::<Vec<u8>>() {
@@ -246,19 +261,32 @@ pub(crate) fn append_item<T: Serialize + 'static>(
     // Most items are short, and their length fits into one byte.
     let at = chunk.len();
     chunk.push(0);
-    let handles = match encode_argument(value, chunk) {
-        Ok(handles) => handles,
-        Err(e) => {
+    if is_plain::<T>() {
+        encode(value, chunk)?;
+    } else {
+        let sending = Sending::begin_after(chunk_handles.len());
+        if let Err(e) = encode_reference(&value, chunk) {
             chunk.truncate(at);
             return Err(e);
         }
-    };
-    let len = chunk.len() - at - 1;
-    if len >= large || !handles.is_empty() {
-        let bytes = chunk.split_off(at + 1);
-        chunk.truncate(at);
-        return Ok(Some((bytes, handles)));
+        let mut handles = sending.take();
+        let fits = chunk_handles.len() + handles.len() <= handle::MAX_HANDLES;
+        let is_alone = !handles.is_empty() && !(fits && handles.iter().all(Descriptor::is_file));
+        if is_alone || chunk.len() - at > large {
+            let mut bytes = chunk.split_off(at + 1);
+            chunk.truncate(at);
+            if !handles.is_empty() && !chunk_handles.is_empty() {
+                // Places on a list of its own are others.
+                bytes.clear();
+                let sending = Sending::begin();
+                encode_reference(&value, &mut bytes)?;
+                handles = sending.take();
+            }
+            return Ok(Some((bytes, handles)));
+        }
+        chunk_handles.append(&mut handles);
     }
+    let len = chunk.len() - at - 1;
     if len < 0x80 {
         chunk[at] = len as u8;
     } else {

@@ -217,7 +217,8 @@ pub(crate) struct Chunk {
     pub is_single: bool,
     pub payload: Arc<Vec<u8>>,
     pub range: Range<usize>,
-    /// Only a single item has any.
+    /// Those of all items that it was put together with, also when some of them are split off; of several items, of files
+    /// alone.
     pub handles: Carried,
 }
 

@@ -303,6 +303,7 @@ impl Slot {
     /// Closes the handles of an item that has begun and is not tried again: they are its worker's now.
     pub fn release_handles(&mut self, retries: u32) {
         if let Some(InFlight { chunk, first_seq, .. }) = self.queue.front_mut()
+            && chunk.is_single
             && chunk.handles.is_some()
             && chunk.attempts >= retries
             && self.lane.claimed().0 > *first_seq

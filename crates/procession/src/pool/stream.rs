@@ -15,6 +15,7 @@ use super::core::{Core, Stage};
 use super::held::Held;
 use super::results::Results;
 use super::shared::{Shared, deliver_locally};
+use crate::handle::{Handles, MAX_HANDLES};
 use crate::journal::Recording;
 use crate::outcome::{Details, Outcome};
 use crate::{Error, ErrorKind, Failure, FailureKind, Journal, wire};
@@ -70,17 +71,22 @@ struct Growing {
     /// Items, and where the last one ends.
     count: u32,
     end: usize,
+    /// Those of files in its items, and how many belong to items that were completed.
+    handles: Handles,
+    handles_end: usize,
 }
 
 impl Growing {
     fn complete(&mut self) {
         self.count += 1;
         self.end = self.payload.len();
+        self.handles_end = self.handles.len();
     }
 
     /// Drops what was written of an item that was not completed.
     fn undo(&mut self) {
         self.payload.truncate(self.end);
+        self.handles.truncate(self.handles_end);
     }
 }
 
@@ -201,6 +207,7 @@ where
         while (self.chunk.count as usize) < want
             && self.pulled < most
             && self.chunk.payload.len() + given_bytes < CHUNK_BYTES
+            && self.chunk.handles.len() < MAX_HANDLES
         {
             if is_worth_a_look(self.chunk.count + given) && start.elapsed() > PULL_TIME {
                 break;
@@ -210,9 +217,12 @@ where
                 break;
             };
             let identity = self.recording.as_ref().map(Recording::take_identity).unwrap_or_default();
-            match wire::append_item(item, &mut self.chunk.payload, SINGLE_BYTES) {
+            match wire::append_item(item, &mut self.chunk.payload, &mut self.chunk.handles, SINGLE_BYTES) {
                 Ok(None) => {
-                    if let Some(recording) = &mut self.recording {
+                    // Handles have no key in a journal.
+                    if let Some(recording) = &mut self.recording
+                        && self.chunk.handles.len() == self.chunk.handles_end
+                    {
                         let chunk = &self.chunk.payload;
                         let argument = wire::next_item(chunk, self.chunk.end).map_or(0..0, |(start, end)| start..end);
                         if let Some(payload) = recording.look_up::<R>(self.pulled, &chunk[argument], &identity) {
@@ -270,14 +280,14 @@ where
 
     fn submit_chunk(&mut self) {
         self.chunk.undo();
-        let Growing { payload, count, .. } = std::mem::take(&mut self.chunk);
+        let Growing { payload, count, handles, .. } = std::mem::take(&mut self.chunk);
         let payload = Arc::new(payload);
         // What a large item has left is not kept, and no more than is in use as a rule.
         let is_usual = count > 0 && payload.capacity() <= 2 * CHUNK_BYTES;
         if is_usual && self.payloads.len() < 4 * self.shared.settings.workers {
             self.payloads.push_back(Arc::clone(&payload));
         }
-        self.submit(self.pulled - count as usize, count, payload, false, None);
+        self.submit(self.pulled - count as usize, count, payload, false, carried(handles));
     }
 
     fn submit(&self, first: usize, count: u32, payload: Arc<Vec<u8>>, is_single: bool, handles: Carried) {

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::link::Link;
 use crate::confinement::Confinement;
-use crate::handle;
+use crate::handle::{self, Received};
 use crate::logging;
 use crate::panics::catch;
 use crate::wire::{self, Bytes, Fault, Frame, FrameKind, RecordKind};
@@ -45,8 +45,7 @@ struct Context {
 /// The payload of one frame, and how far it is done.
 struct Items {
     payload: Vec<u8>,
-    /// Those of the only item.
-    handles: Vec<OwnedFd>,
+    handles: Received,
     is_single: bool,
     at: usize,
     left: u32,
@@ -110,6 +109,7 @@ impl Tasks {
         match frame.kind {
             FrameKind::Chunk | FrameKind::Single => {
                 let is_single = frame.kind == FrameKind::Single;
+                let handles = handles.into_iter().map(Some).collect();
                 self.items =
                     Items { payload, handles, is_single, at: 0, left: frame.count, seq: frame.seq, index: frame.first };
                 self.context = frame.context;
@@ -125,6 +125,7 @@ impl Tasks {
                 self.contexts.remove(&frame.context);
             }
             FrameKind::Initialize => {
+                let handles = handles.into_iter().map(Some).collect();
                 self.items = Items { payload, handles, is_single: true, at: 0, left: 1, seq: 0, index: 0 };
                 self.run(frame.call)?;
                 return Ok(self.state.is_some());
@@ -180,13 +181,12 @@ impl Tasks {
 
     #[inline]
     pub fn argument<A: DeserializeOwned + 'static>(&mut self, item: Item) -> Result<A, Fault> {
+        let Items { payload, handles, .. } = &mut self.items;
         match item {
             Item::Whole => {
-                let (payload, handles) =
-                    (std::mem::take(&mut self.items.payload), std::mem::take(&mut self.items.handles));
-                wire::decode_argument(Bytes::Owned(payload), handles)
+                wire::decode_argument(Bytes::Owned(std::mem::take(payload)), handles.drain(..).flatten().collect())
             }
-            Item::Part(start, end) => wire::decode(Bytes::Borrowed(&self.items.payload[start..end])),
+            Item::Part(start, end) => wire::decode_item(&payload[start..end], handles),
         }
         .map_err(Fault::BadArgument)
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 
-use procession::{ErrorKind, Pool, Process};
+use procession::{ErrorKind, OpenFile, Pool, Process};
 
 use crate::support::{own_pid, raise, square, until};
 use crate::{alone, part, program_after, run, watched};
@@ -77,6 +77,48 @@ fn pools_and_processes_leave_none() {
         }
         assert_eq!(open_descriptors(), before);
         assert!(shared_memory_files().is_empty());
+    });
+}
+
+#[test]
+fn files_on_their_way_are_closed_with_their_tasks() {
+    alone("descriptors::files_on_their_way_are_closed_with_their_tasks", || {
+        let before = descriptors_at_rest();
+        let pool = Pool::builder().workers(2).retries(1).build().unwrap();
+        let open = || OpenFile::from(File::open("/proc/self/stat").unwrap());
+        for chunk_size in [1, 10, 300] {
+            let run = |(n, file): (u64, OpenFile)| {
+                if n % 50 == 49 {
+                    raise(9);
+                }
+                (n, file.into_file().is_ok())
+            };
+            let items = (0..300).map(|n| (n, open()));
+            let outcomes: Vec<_> = pool.chunk_size(chunk_size).imap_unordered(run, items).unwrap().collect();
+            assert_eq!(outcomes.iter().filter(|outcome| outcome.is_done()).count(), 294);
+            assert_eq!(OpenFile::count(), 0);
+        }
+        // Most of these are given up.
+        assert_eq!(pool.imap(|_: OpenFile| (), (0..100).map(|_| open())).unwrap().take(3).count(), 3);
+        drop(pool);
+        assert_eq!(OpenFile::count(), 0);
+        assert_eq!(open_descriptors(), before);
+    });
+}
+
+#[test]
+fn a_worker_closes_files_that_nobody_takes() {
+    alone("descriptors::a_worker_closes_files_that_nobody_takes", || {
+        let pool = Pool::builder().workers(1).build().unwrap();
+        let open = || OpenFile::from(File::open("/proc/self/stat").unwrap());
+        let count = |()| open_descriptors();
+        let before = pool.apply(count, ()).unwrap();
+        // Not even decoded: what is missing is told before.
+        let ignored = pool.chunk_size(50).map(|(_, n): (Vec<OpenFile>, u64)| n, (0..200).map(|n| (vec![open()], n)));
+        assert_eq!(ignored.unwrap().len(), 200);
+        let panicking = pool.chunk_size(20).map(|_: OpenFile| panic!("no"), (0..40).map(|_| open()));
+        assert!(panicking.map(|all: Vec<()>| all).is_err());
+        assert_eq!(pool.apply(count, ()).unwrap(), before);
     });
 }
 

@@ -10,6 +10,7 @@ mod support;
 mod calls;
 mod carried;
 mod failures;
+mod files;
 mod gate;
 mod handles;
 mod hostile;
@@ -61,6 +62,9 @@ suite! {
         carried::contexts_carry_handles
         carried::handles_of_an_item_without_its_context_are_closed
         carried::handles_that_cannot_travel_are_the_items_failure
+        files::files_travel_in_chunks
+        files::files_and_other_handles_go_together
+        files::an_item_takes_as_many_files_as_fit
         calls::map_keeps_the_order
         calls::every_call_takes_an_empty_iterator
         calls::try_map_gives_the_first_error_of_all
@@ -181,6 +185,7 @@ suite! {
         workers::contexts_are_forgotten
     }
     in_processes_but_caged {
+        files::what_a_dead_worker_had_gets_its_files_again
         process::it_runs_and_ends
         process::its_end_is_told
         process::it_is_waited_for_or_not

@@ -75,7 +75,7 @@ impl Core {
             // Handles wait behind nothing: who listens at the other end would hear of it late when they are closed. Nor
             // does what is started at a time of its own.
             let is_alone = slot.phase == Phase::Running && slot.queue.is_empty();
-            let has_to_wait = (chunk.handles.is_some() || self.settings.gate.is_set()) && !is_alone;
+            let has_to_wait = (chunk.is_single && chunk.handles.is_some() || self.settings.gate.is_set()) && !is_alone;
             if has_to_wait || !self.has_room(slot, time) {
                 continue;
             }
@@ -162,7 +162,7 @@ impl Core {
         // Work that waits behind a slow item is taken back by whoever looks.
         let may_even_out = self.slots.iter().any(is_idle) && self.slots.iter().any(|s| s.queue.len() > 1);
         let may_send = !self.pending.is_empty() && self.slots.iter().any(is_idle);
-        let has_handles = |s: &Slot| s.queue.front().is_some_and(|f| f.chunk.handles.is_some());
+        let has_handles = |s: &Slot| s.queue.front().is_some_and(|f| f.chunk.is_single && f.chunk.handles.is_some());
         let may_release = self.settings.retries == 0 && self.slots.iter().any(has_handles);
         (may_send || may_release || may_even_out || self.slots.iter().any(has_several)).then_some(TICK)
     }
