@@ -1,4 +1,4 @@
-//! Opens files to read them.
+//! Opens files to read them, and closes them.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use procession_os::DeferredClose;
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::{Errno, retry_on_intr};
 
@@ -16,6 +17,8 @@ const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC);
 const TOO_LONG_BYTES: usize = 4096;
 /// For how long a folder is taken to be the one that its path names: a run may take hours.
 const FOLDER_TIME: Duration = Duration::from_millis(20);
+/// Larger files are closed at once: those that are kept, should they be deleted, have 2 MiB of the disk at most.
+const SMALL_BYTES: u64 = 64 << 10;
 
 /// Opens a file by its path. Waits for nobody at a fifo, and for whoever has a lease on a file, as file servers do, to give
 /// it back.
@@ -36,12 +39,16 @@ pub fn open(path: &Path) -> io::Result<File> {
 /// from the root: with thousands of small files that shows.
 ///
 /// A folder that takes the place of another is noticed soon, and at once if a file is missing in the old one.
+///
+/// Small files that are given back are closed together, some later: that is one call to the kernel less for each.
 #[derive(Debug, Default)]
 pub struct FileOpener {
     /// The folder of the last file.
     folder: Vec<u8>,
     /// The same, open, and since when.
     handle: Option<(OwnedFd, Instant)>,
+    /// Files that nobody reads any more.
+    closing: DeferredClose,
 }
 
 impl FileOpener {
@@ -50,6 +57,25 @@ impl FileOpener {
     /// # Errors
     /// Those of open(2).
     pub fn open(&mut self, path: &Path) -> io::Result<File> {
+        let opened = self.look_up(path);
+        match opened.as_ref().map_err(Errno::from_io_error) {
+            // They may be those that are kept.
+            Err(Some(Errno::MFILE | Errno::NFILE)) => {
+                self.closing.flush();
+                self.look_up(path)
+            }
+            _ => opened,
+        }
+    }
+
+    /// Closes a file of which `bytes` bytes were read, and nothing was written; now or, if it is small, with others.
+    pub fn close(&mut self, file: File, bytes: u64) {
+        if bytes <= SMALL_BYTES {
+            self.closing.close(file);
+        }
+    }
+
+    fn look_up(&mut self, path: &Path) -> io::Result<File> {
         let bytes = path.as_os_str().as_bytes();
         // "/name" and "name" have no way to be saved.
         let Some(slash) = bytes.iter().rposition(|&byte| byte == b'/').filter(|&slash| slash > 0) else {
@@ -63,7 +89,9 @@ impl FileOpener {
         if folder != self.folder {
             self.folder.clear();
             self.folder.extend_from_slice(folder);
-            self.handle = None;
+            if let Some((handle, _)) = self.handle.take() {
+                self.closing.close(handle);
+            }
             return open(path);
         }
         let now = Instant::now();
@@ -90,9 +118,64 @@ impl FileOpener {
 mod tests {
     use super::*;
     use std::fs;
+    use std::path::PathBuf;
+
+    use rustix::process::{Resource, Rlimit};
 
     fn text(opener: &mut FileOpener, path: &Path) -> io::Result<String> {
         io::read_to_string(opener.open(path)?)
+    }
+
+    /// How often this process has a file open.
+    fn opened(path: &Path) -> usize {
+        let entries = fs::read_dir("/proc/self/fd").unwrap().flatten();
+        entries.filter(|entry| fs::read_link(entry.path()).is_ok_and(|target| target == path)).count()
+    }
+
+    #[test]
+    fn small_files_are_closed_later_and_others_at_once() {
+        let root = tempfile::TempDir::new().unwrap();
+        let path = root.path().join("file");
+        fs::write(&path, "").unwrap();
+        let mut opener = FileOpener::default();
+        for (bytes, left) in [(SMALL_BYTES, 1), (SMALL_BYTES + 1, 1), (0, 2)] {
+            let file = opener.open(&path).unwrap();
+            opener.close(file, bytes);
+            assert_eq!(opened(&path), left);
+        }
+        for _ in 0..1000 {
+            let file = opener.open(&path).unwrap();
+            opener.close(file, 0);
+            assert!(opened(&path) <= 32);
+        }
+        drop(opener);
+        assert_eq!(opened(&path), 0);
+    }
+
+    /// In a process that may have few descriptors, all of which it takes.
+    fn read_with_few_descriptors(folder: PathBuf) {
+        let few = Rlimit { current: Some(24), maximum: Some(24) };
+        rustix::process::setrlimit(Resource::Nofile, few).unwrap();
+        let mut opener = FileOpener::default();
+        for number in 0..100 {
+            let path = folder.join((number % 4).to_string()).join("file");
+            for _ in 0..3 {
+                let mut file = opener.open(&path).unwrap();
+                assert_eq!(io::read_to_string(&mut file).unwrap(), "text");
+                opener.close(file, 4);
+            }
+        }
+    }
+
+    #[test]
+    fn files_that_are_to_be_closed_are_in_nobodys_way() {
+        let root = tempfile::TempDir::new().unwrap();
+        for folder in ["0", "1", "2", "3"] {
+            fs::create_dir(root.path().join(folder)).unwrap();
+            fs::write(root.path().join(folder).join("file"), "text").unwrap();
+        }
+        let mut process = procession::Process::spawn(read_with_few_descriptors, root.path().to_path_buf()).unwrap();
+        assert!(process.join().unwrap().success());
     }
 
     #[test]

@@ -7,6 +7,7 @@ compile_error!("procession runs on Linux so far; another system needs its own ve
 
 mod cgroup;
 mod channel;
+mod deferred_close;
 mod futex;
 mod identity;
 mod image;
@@ -32,6 +33,7 @@ mod test_child;
 
 pub use cgroup::{CgroupVersion, MemoryEvents, MemoryGroup, MemoryGroups, enter_group};
 pub use channel::{Channel, Received};
+pub use deferred_close::DeferredClose;
 pub use futex::{futex_wait, futex_wake};
 pub use identity::Identity;
 pub use image::{BadCall, Call, ImageId, OutsideImage, Plain, Shim, Target, WithContext};

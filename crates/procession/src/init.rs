@@ -15,7 +15,8 @@ static INITIALIZED: AtomicBool = AtomicBool::new(false);
 /// arguments are read.
 ///
 /// Workers are this same program, started again: in a worker (and in the supervisor that starts them) this call never
-/// returns. In the program itself it does next to nothing; the supervisor is started with the first pool or process.
+/// returns. In the program itself it does next to nothing; the supervisor is started with the first pool or process,
+/// or by [`forkserver::ensure_running`](crate::forkserver::ensure_running).
 ///
 /// In tests, whose `main` belongs to the test harness, add to `Cargo.toml`:
 ///

@@ -17,6 +17,7 @@
 mod channel;
 mod confinement;
 mod error;
+pub mod forkserver;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;

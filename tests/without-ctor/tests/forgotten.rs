@@ -8,6 +8,8 @@ fn main() {
     assert!(never.to_string().contains("call it first in main"), "{never}");
     let never = Process::spawn(|_: ()| (), ()).expect_err("init was not called");
     assert_eq!(never.kind(), ErrorKind::NotInitialized);
+    let never = procession::forkserver::ensure_running().expect_err("init was not called");
+    assert_eq!(never.kind(), ErrorKind::NotInitialized);
 
     // The supervisor is this program with an argument: it comes here too, and ends without having called `init`.
     if std::env::args().len() > 1 {
@@ -20,5 +22,5 @@ fn main() {
     assert!(broken.to_string().contains("init()"), "{broken}");
     let broken = Process::spawn(|_: ()| (), ()).expect_err("there is no supervisor");
     assert!(broken.to_string().contains("init()"), "{broken}");
-    println!("test result: ok. 4 passed; 0 failed");
+    println!("test result: ok. 5 passed; 0 failed");
 }

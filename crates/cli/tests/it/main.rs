@@ -3,6 +3,7 @@
 mod columns;
 mod common;
 mod crashes;
+mod early;
 mod fields;
 mod flags;
 mod hash;

@@ -113,15 +113,20 @@ impl Job for Hash {
     }
 
     fn run(context: &Context, task: Task) -> Result<Done, TaskError> {
+        let opener = || context.opener.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = |path: &Path| opener().open(path).map_err(Problem::Io);
         let (path, result) = match task {
             Task::Ready(done) => return Ok(done),
             Task::File { path, algorithm, bytes } => {
-                let opened = context.opener.lock().unwrap_or_else(PoisonError::into_inner).open(&path);
-                let hashed = opened.map_err(Problem::Io).and_then(|file| read::file(file, algorithm, bytes));
-                (path, hashed.map(|(bytes, digest)| Done::File { bytes, digest }))
+                let hashed = open(&path).and_then(|file| {
+                    let (bytes, digest) = read::file(&file, algorithm, bytes)?;
+                    opener().close(file, bytes);
+                    Ok(Done::File { bytes, digest })
+                });
+                (path, hashed)
             }
             Task::Piece { path, piece, stamp } => {
-                let chain = read::piece(&path, piece, stamp);
+                let chain = open(&path).and_then(|file| read::piece(&file, piece, stamp));
                 (path, chain.map(|chain| Done::Piece { index: piece.index, file_bytes: stamp.bytes, chain }))
             }
         };

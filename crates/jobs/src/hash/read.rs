@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 
 use blake3::hazmat::{ChainingValue, HasherExt};
 
@@ -34,7 +33,7 @@ pub fn stream(mut input: impl Read, algorithm: Algorithm) -> io::Result<(u64, Di
 }
 
 /// Hashes a file that had this length when it was planned; how many bytes it has, and their digest.
-pub fn file(mut file: File, algorithm: Algorithm, planned_bytes: u64) -> Result<(u64, Digest), Problem> {
+pub fn file(mut file: &File, algorithm: Algorithm, planned_bytes: u64) -> Result<(u64, Digest), Problem> {
     with_buffer(planned_bytes, |buffer| {
         let mut hasher = Hasher::new(algorithm);
         let mut bytes = 0;
@@ -62,8 +61,7 @@ pub fn file(mut file: File, algorithm: Algorithm, planned_bytes: u64) -> Result<
 }
 
 /// Hashes one subtree of a file, for BLAKE3. The file must be as it was planned before and after.
-pub fn piece(path: &Path, piece: Piece, stamp: Stamp) -> Result<ChainingValue, Problem> {
-    let file = File::open(path)?;
+pub fn piece(file: &File, piece: Piece, stamp: Stamp) -> Result<ChainingValue, Problem> {
     let unchanged = || match Stamp::of(&file.metadata()?) == stamp {
         true => Ok(()),
         false => Err(Problem::Changed),

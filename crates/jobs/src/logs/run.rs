@@ -162,9 +162,14 @@ pub fn run(context: &LogsContext, task: LogsTask) -> Result<LogsDone, TaskError>
             let name = name.as_ref().unwrap_or(path);
             let file = opener.open(path).and_then(|file| Regular::planned(file, *bytes));
             file.map_err(|cause| TaskError::io("open", name, &cause))
-                .and_then(|file| whole_file(file, name, buffer, &mut scan))
+                .and_then(|file| whole_file(file, name, opener, buffer, &mut scan))
         }
-        Source::Range { path, start, end } => range(path, Lines { start: *start, end: *end }, buffer, &mut scan),
+        Source::Range { path, start, end } => {
+            let lines = Lines { start: *start, end: *end };
+            let file = opener.open(path).and_then(|file| Regular::planned(file, 0));
+            file.map_err(|cause| TaskError::io("open", path, &cause))
+                .and_then(|file| range(file, path, lines, buffer, &mut scan))
+        }
         Source::Block { text, offset } => {
             scan.add(text, *offset);
             Ok(())
@@ -182,10 +187,21 @@ pub fn run(context: &LogsContext, task: LogsTask) -> Result<LogsDone, TaskError>
 
 /// Counts a whole file, through its compression if it has one. Reads to its end even if it has grown since the plan, or
 /// has no size at all (`/proc`).
-fn whole_file(mut file: Regular, name: &Path, buffer: &mut Buffer, scan: &mut Scan) -> Result<(), TaskError> {
+fn whole_file(
+    mut file: Regular,
+    name: &Path,
+    opener: &mut FileOpener,
+    buffer: &mut Buffer,
+    scan: &mut Scan,
+) -> Result<(), TaskError> {
     let filled = file.read_head(buffer.front()).map_err(|cause| TaskError::io("read", name, &cause))?;
     let (action, result) = match Format::of(buffer.get(buffer.first(filled))) {
-        None => ("read", Lines::ALL.read_on(filled, &mut file, buffer, |block, offset| scan.add(block, offset))),
+        None => {
+            let read = Lines::ALL.read_on(filled, &mut file, buffer, |block, offset| scan.add(block, offset));
+            let bytes = file.at();
+            opener.close(file.into_file(), bytes);
+            ("read", read)
+        }
         Some(format) => {
             let decoder = file.seek(0).and_then(|()| format.decode(file));
             ("decompress", decoder.and_then(|mut decoder| count(Lines::ALL, &mut decoder, buffer, scan)))
@@ -195,8 +211,7 @@ fn whole_file(mut file: Regular, name: &Path, buffer: &mut Buffer, scan: &mut Sc
 }
 
 /// Counts a range of a plain file.
-fn range(path: &Path, lines: Lines, buffer: &mut Buffer, scan: &mut Scan) -> Result<(), TaskError> {
-    let mut file = Regular::open(path).map_err(|cause| TaskError::io("open", path, &cause))?;
+fn range(mut file: Regular, path: &Path, lines: Lines, buffer: &mut Buffer, scan: &mut Scan) -> Result<(), TaskError> {
     file.seek(lines.read_from())
         .and_then(|()| count(lines, &mut file, buffer, scan))
         .map_err(|cause| TaskError::io("read", path, &cause))

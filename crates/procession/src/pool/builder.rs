@@ -208,8 +208,8 @@ impl PoolBuilder {
         self.settings.confinement.max_result_bytes = self.settings.max_result_bytes as u64;
         if !self.settings.is_inline {
             init::check()?;
-            // Another process, which gets ready while this one goes on.
-            supervisor::start_ahead();
+            // It gets ready while this process goes on. What goes wrong is told to whoever needs it first.
+            let _ = supervisor::ensure_running();
             let guard = self.settings.confinement.limits.choose_guard();
             self.settings.memory_guard =
                 guard.map_err(|e| Error::start("a control group for the memory of workers", e))?;

@@ -44,9 +44,12 @@ fn state() -> MutexGuard<'static, State> {
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Starts the supervisor if there is none. What goes wrong is told to whoever needs it first.
-pub(crate) fn start_ahead() {
-    let _ = state().with_supervisor(|_| Ok(()));
+/// Starts the supervisor if there is none; does not wait until it is ready.
+///
+/// # Errors
+/// When a supervisor cannot be started.
+pub(crate) fn ensure_running() -> io::Result<()> {
+    state().with_supervisor(|_| Ok(()))
 }
 
 /// Lets the supervisor unlink `memory` when this process is gone, however it ends; starts the supervisor if there is none.

@@ -18,7 +18,7 @@ use std::time::Duration;
 use procession_os::FileId;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use client::{Event, Lease, disown, own, start_ahead};
+pub(crate) use client::{Event, Lease, disown, ensure_running, own};
 pub(crate) use serve::{StartedWorker, serve};
 
 const SIGKILL: i32 = 9;

@@ -1,6 +1,7 @@
 //! The supervisor dies; the program goes on with another.
 
-use procession::{Pool, Process, StartMethod};
+use procession::{ErrorKind, Pool, Process, StartMethod, forkserver};
+use rustix::process::{Resource, Rlimit};
 
 use crate::alone;
 use crate::support::{Gate, own_pid, square, through, until, until_gone};
@@ -30,6 +31,64 @@ fn all_share_one() {
         assert!(pools.iter().all(|pool| pool.apply(square, 2).unwrap() == 4));
         assert!(process.join().unwrap().success());
         assert_eq!(supervisors().len(), 1);
+    });
+}
+
+fn parent_pid(_: ()) -> i32 {
+    procession_os::parent_pid()
+}
+
+/// Starts one, and tells which.
+fn start_early() -> i32 {
+    forkserver::ensure_running().unwrap();
+    // The new program runs before the kernel has its arguments for those who look.
+    until(|| supervisors().first().copied())
+}
+
+#[test]
+fn one_that_was_started_early_serves() {
+    alone("supervisor::one_that_was_started_early_serves", || {
+        for method in [StartMethod::ForkServer, StartMethod::Spawn] {
+            let early = start_early();
+            forkserver::ensure_running().unwrap();
+            let pool = Pool::builder().workers(1).start_method(method).build().unwrap();
+            assert_eq!(pool.apply(parent_pid, ()).unwrap(), early);
+            assert_eq!(supervisors(), [early]);
+            kill_supervisor();
+        }
+    });
+}
+
+#[test]
+fn one_that_ended_before_it_was_used_is_replaced() {
+    alone("supervisor::one_that_ended_before_it_was_used_is_replaced", || {
+        for is_asked_again in [true, false] {
+            let early = start_early();
+            kill_supervisor();
+            if is_asked_again {
+                forkserver::ensure_running().unwrap();
+            }
+            let pool = Pool::builder().workers(1).build().unwrap();
+            let parent = pool.apply(parent_pid, ()).unwrap();
+            assert!(parent != early && supervisors() == [parent], "{early}, {parent}, {:?}", supervisors());
+            drop(pool);
+            kill_supervisor();
+        }
+    });
+}
+
+#[test]
+fn one_that_cannot_start_early_is_no_obstacle_later() {
+    alone("supervisor::one_that_cannot_start_early_is_no_obstacle_later", || {
+        let before = rustix::process::getrlimit(Resource::Nofile);
+        // Not one descriptor more.
+        rustix::process::setrlimit(Resource::Nofile, Rlimit { current: Some(3), ..before }).unwrap();
+        let refused = forkserver::ensure_running().unwrap_err();
+        rustix::process::setrlimit(Resource::Nofile, before).unwrap();
+        assert_eq!(refused.kind(), ErrorKind::Start);
+        let said = refused.to_string();
+        assert!(said.starts_with("failed to start the supervisor: ") && said.contains("`ulimit -n`"), "{said}");
+        assert_eq!(Pool::new().unwrap().apply(square, 2).unwrap(), 4);
     });
 }
 
