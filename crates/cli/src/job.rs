@@ -14,6 +14,7 @@ use procession_jobs::{DriveError, Finished, Interrupt, Job, Options, PlanError, 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::descriptors;
 use crate::doctor;
 use crate::flags::{Command, CommonArgs, Format, JobArgs, JobCommand, Sandbox};
 use crate::log::Log;
@@ -94,6 +95,8 @@ fn run<J: Job>(job: Result<J, PlanError>, common: &CommonArgs, workers: usize) -
         Ok(records) => records,
         Err(error) => return bad_usage(PlanError::new(error)),
     };
+    // While there is one thread.
+    let files_ahead = descriptors::make_room();
     let interrupt = Arc::new(Interrupt::default());
     if let Err(error) = stop_on_signals(&interrupt, &log) {
         log.error(&format!("failed to watch for signals: {error}"));
@@ -114,6 +117,7 @@ fn run<J: Job>(job: Result<J, PlanError>, common: &CommonArgs, workers: usize) -
         max_load: common.load,
         delay: common.delay,
         sandbox,
+        files_ahead,
     };
     let finished = procession_jobs::run(job, &options, &records, &interrupt, &mut progress);
     progress.finish();

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod again;
+mod descriptors;
 mod doctor;
 mod flags;
 mod job;

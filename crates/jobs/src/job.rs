@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{FailedKind, Stamp, Streamed};
+use crate::{FailedKind, FilesAhead, Stamp, Streamed};
 
 /// A named recipe of the toolbox.
 pub trait Job: Sized {
@@ -43,12 +43,13 @@ pub trait Job: Sized {
     /// What to send to each worker before its first task.
     fn context(&self) -> &Self::Context;
 
-    /// Names the tasks. They are pulled one by one while workers already run the first ones.
+    /// Names the tasks. They are pulled one by one while workers already run the first ones. As many files as `files_ahead`
+    /// says at the time may be opened here, to be handed to workers.
     ///
     /// # Errors
     /// When the arguments or the inputs as a whole cannot be used: nothing runs, the program exits with 2. One bad
     /// input among others is not an error here, but a [`Planned::Failed`].
-    fn plan(&mut self) -> Result<Plan<Self::Task>, PlanError>;
+    fn plan(&mut self, files_ahead: &FilesAhead) -> Result<Plan<Self::Task>, PlanError>;
 
     /// Runs one task, in a worker process. Keeps no state.
     ///

@@ -16,6 +16,7 @@ mod job;
 mod joblog;
 pub mod logs;
 mod open;
+mod opened;
 mod output;
 pub mod parse;
 mod printable;
@@ -35,6 +36,7 @@ pub use drive::{
 };
 pub use job::{Access, Item, Job, Plan, PlanError, Planned, Report, Table, TaskError, describe, without_number};
 pub use joblog::{Existing, Exit, Joblog};
+pub use opened::FilesAhead;
 pub use output::{NewFile, Replace, remove_temporaries};
 pub use printable::printable;
 pub use records::{Records, purpose};

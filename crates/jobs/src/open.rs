@@ -14,11 +14,11 @@ use rustix::io::{Errno, retry_on_intr};
 
 const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC);
 /// The kernel takes no path of as many bytes (PATH_MAX in path_resolution(7), which counts the NUL).
-const TOO_LONG_BYTES: usize = 4096;
+pub const TOO_LONG_BYTES: usize = 4096;
 /// For how long a folder is taken to be the one that its path names: a run may take hours.
 const FOLDER_TIME: Duration = Duration::from_millis(20);
 /// Larger files are closed at once: those that are kept, should they be deleted, have 2 MiB of the disk at most.
-const SMALL_BYTES: u64 = 64 << 10;
+pub const SMALL_BYTES: u64 = 64 << 10;
 
 /// Opens a file by its path. Waits for nobody at a fifo, and for whoever has a lease on a file, as file servers do, to give
 /// it back.

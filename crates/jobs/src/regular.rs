@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use rustix::fs::FileType;
@@ -104,7 +105,9 @@ impl Read for Regular {
         if self.is_at_end {
             return Ok(0);
         }
-        let n = self.file.read(buffer)?;
+        // What has a length may have been read before, to some place, by a worker that died. Files of `/proc` have none, and
+        // not all of them can be read at a place.
+        let n = if self.bytes > 0 { self.file.read_at(buffer, self.at)? } else { self.file.read(buffer)? };
         if n == 0 && self.at < self.bytes && !self.is_checked && !buffer.is_empty() {
             self.check()?;
         }
@@ -145,6 +148,21 @@ mod tests {
             file.read_to_end(&mut rest).unwrap();
             assert_eq!(rest, text);
         }
+    }
+
+    #[test]
+    fn what_was_read_before_is_read_from_its_start() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, "text").unwrap();
+        let mut file = File::open(&path).unwrap();
+        file.seek(SeekFrom::Start(2)).unwrap();
+        let mut regular = Regular::planned(file, 4).unwrap();
+        let mut text = String::new();
+        regular.read_to_string(&mut text).unwrap();
+        regular.seek(1).unwrap();
+        regular.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "textext");
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use procession_jobs::{
-    Access, FailedKind, Interrupt, Item, Job, Options, Plan, PlanError, Planned, Records, Report, SandboxMode,
-    Streamed, Table, TaskError,
+    Access, FailedKind, FilesAhead, Interrupt, Item, Job, Options, Plan, PlanError, Planned, Records, Report,
+    SandboxMode, Streamed, Table, TaskError,
 };
 
 /// A job whose tasks leave a note each time they run, and fail before the third note, or always.
@@ -46,7 +46,7 @@ impl Job for Flaky {
         &self.folder
     }
 
-    fn plan(&mut self) -> Result<Plan<u32>, PlanError> {
+    fn plan(&mut self, _: &FilesAhead) -> Result<Plan<u32>, PlanError> {
         let item = |n: u32| Item { input: n as usize, path: Path::new("x").into(), bytes: 0, stamp: None };
         let tasks = Box::new((0..3).map(move |n| Planned::Task(item(n), n)));
         Ok(Plan { tasks, access: Access { read: Vec::new(), write: vec![self.folder.clone()] } })
@@ -107,7 +107,7 @@ impl Job for Halted {
         &()
     }
 
-    fn plan(&mut self) -> Result<Plan<u32>, PlanError> {
+    fn plan(&mut self, _: &FilesAhead) -> Result<Plan<u32>, PlanError> {
         let interrupt = Arc::clone(&self.interrupt);
         let tasks = (0..3).map(move |n| {
             interrupt.raise();

@@ -103,6 +103,11 @@ impl Descriptor {
         self.0.file.is_some()
     }
 
+    /// The descriptor itself, if nobody else has it.
+    pub fn into_own_fd(self) -> Option<OwnedFd> {
+        Arc::into_inner(self.0).map(|shared| shared.fd)
+    }
+
     /// The descriptor itself; a copy if others have it too.
     ///
     /// # Errors

@@ -508,7 +508,7 @@ mod tests {
             items.push(vec![7; big]);
             let mut chunk = Vec::new();
             for item in &items {
-                prop_assert!(append_item(item.clone(), &mut chunk, 1000).unwrap().is_none());
+                prop_assert!(append_item(item.clone(), &mut chunk, &mut Vec::new(), 1000).unwrap().is_none());
             }
             let (mut at, mut got) = (0, Vec::new());
             while let Some((start, end)) = next_item(&chunk, at) {
@@ -533,10 +533,10 @@ mod tests {
     #[test]
     fn large_items_do_not_join_a_chunk() {
         let mut chunk = vec![9];
-        assert_eq!(append_item(vec![7u8; 50], &mut chunk, 50).unwrap().unwrap().0, [7; 50]);
-        assert_eq!(append_item("x".repeat(200), &mut chunk, 100).unwrap().unwrap().0.len(), 202);
+        assert_eq!(append_item(vec![7u8; 50], &mut chunk, &mut Vec::new(), 50).unwrap().unwrap().0, [7; 50]);
+        assert_eq!(append_item("x".repeat(200), &mut chunk, &mut Vec::new(), 100).unwrap().unwrap().0.len(), 202);
         assert_eq!(chunk, [9]);
-        assert!(append_item("x".repeat(200), &mut chunk, 1000).unwrap().is_none());
+        assert!(append_item("x".repeat(200), &mut chunk, &mut Vec::new(), 1000).unwrap().is_none());
         assert_eq!((chunk.len(), next_item(&chunk, 1)), (1 + 2 + 202, Some((3, 205))));
     }
 

@@ -161,6 +161,30 @@ fn so_many_workers_run_as_were_asked_for() {
 }
 
 #[test]
+fn few_descriptors_are_enough_for_many_files() {
+    let lab = Lab::new();
+    for n in 0..600 {
+        lab.file(&format!("{}/{n}", n % 3), &format!("{n}\n"));
+    }
+    let sums = lab.shell("sha256sum 0/* 1/* 2/*");
+    let mut expected: Vec<&str> = sums.out().lines().collect();
+    expected.sort_unstable();
+    for limit in [" -n 40", " -S -n 40", " -n 300", " -S -n 400"] {
+        for flags in ["-j 1", "-j 3", "-j 2 --sandbox off", "-j 2 --retries 2 --journal journal"] {
+            let run = lab.shell(&format!("ulimit{limit}; $P hash 0 1 2 {flags}")).expect(0);
+            let out = run.out();
+            let mut hashed: Vec<&str> = out.lines().collect();
+            hashed.sort_unstable();
+            assert_eq!(hashed, expected, "{limit} {flags}");
+            let run = lab.shell(&format!(
+                "rm -f journal; ulimit{limit}; $P logs -e 7 0 1 2 {flags} --format json; rm -f journal"
+            ));
+            assert_eq!(run.expect(0).json()["result"]["lines"], 600, "{limit} {flags}");
+        }
+    }
+}
+
+#[test]
 fn too_few_descriptors_are_an_error_and_not_an_empty_report() {
     let lab = Lab::new();
     lab.file("a", "a\n");

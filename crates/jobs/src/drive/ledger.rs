@@ -3,11 +3,14 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
+
+use procession::Pool;
 
 use super::{FailedKind, FailedTask, Interrupt, Summary, Watch};
 use crate::content::Contents;
 use crate::select::Selected;
-use crate::{Item, Planned, Records, TaskError};
+use crate::{FilesAhead, Item, Planned, Records, TaskError};
 
 /// The tasks for the pool, noted in the ledger as they are pulled.
 pub struct Pull<'a, T> {
@@ -17,6 +20,21 @@ pub struct Pull<'a, T> {
     pub fail_fast: bool,
     pub records: &'a Records,
     pub contents: Contents,
+    pub pool: Arc<Pool>,
+    pub files_ahead: FilesAhead,
+    pub most_ahead: usize,
+}
+
+/// After so many tasks there is another look at how busy the workers are.
+const LOOK_EVERY: usize = 16;
+
+impl<T> Pull<'_, T> {
+    /// Leaves it to workers to open their files as long as they wait for tasks.
+    fn share_work(&self) {
+        if self.most_ahead > 0 && self.ledger.borrow().pulled.is_multiple_of(LOOK_EVERY) {
+            self.files_ahead.set(if self.pool.has_idle_worker() { 0 } else { self.most_ahead });
+        }
+    }
 }
 
 impl<T> Iterator for Pull<'_, T> {
@@ -27,6 +45,7 @@ impl<T> Iterator for Pull<'_, T> {
             if self.interrupt.is_raised() || self.fail_fast && self.ledger.borrow().has_failed() {
                 return None;
             }
+            self.share_work();
             let planned = self.interrupt.pulling(|| self.tasks.borrow_mut().next());
             let mut ledger = self.ledger.borrow_mut();
             let Some((number, planned)) = planned else {

@@ -14,15 +14,15 @@ use procession::{ErrorKind, Failure, FailureKind, Pool, Sandbox};
 
 use crate::content::Contents;
 use crate::select::Selected;
-use crate::{Access, Exit, Item, Job, PlanError, Planned, Records, Selection, TaskError};
+use crate::{Access, Exit, FilesAhead, Item, Job, PlanError, Planned, Records, Selection, TaskError};
 
 pub use finished::{FailedKind, FailedTask, Finished, Summary};
 pub use interrupt::Interrupt;
 use ledger::{Ledger, Pull};
 pub use options::{Options, SandboxMode};
 
-/// About what the first worker takes to start.
-const START_TIME: Duration = Duration::from_millis(2);
+/// About what the first worker takes to start, when its supervisor is ready.
+const START_TIME: Duration = Duration::from_millis(1);
 /// Tasks of a job in order that are begun or done before their turn, for each worker.
 const ORDERED_A_WORKER: usize = 3;
 /// Bytes of results that may wait for their turn.
@@ -67,7 +67,7 @@ impl std::error::Error for DriveError {}
 /// # Errors
 /// As [`Job::plan`], and if a number was selected that no task has.
 pub fn plan<J: Job>(mut job: J, selection: &Selection) -> Result<Vec<PlannedTask>, PlanError> {
-    let plan = job.plan()?;
+    let plan = job.plan(&FilesAhead::default())?;
     let mut selected = Selected::new(plan.tasks, selection);
     let tasks = std::iter::from_fn(|| selected.next())
         .map(|(number, planned)| match planned {
@@ -121,7 +121,11 @@ pub fn run<J: Job>(
     watch: &mut dyn Watch,
 ) -> Result<Finished, DriveError> {
     let start = Instant::now();
-    let plan = interrupt.pulling(|| job.plan()).map_err(DriveError::Plan)?;
+    // A journal knows a task by its bytes, and an open file is none.
+    let has_use = options.sandbox != SandboxMode::Off && records.journal.is_none();
+    let most_ahead = if has_use { options.files_ahead } else { 0 };
+    let files_ahead = FilesAhead::new(most_ahead);
+    let plan = interrupt.pulling(|| job.plan(&files_ahead)).map_err(DriveError::Plan)?;
     let pool = Arc::new(build_pool::<J>(options, &plan.access).map_err(DriveError::Pool)?);
     interrupt.watch(&pool);
     let ledger = Rc::new(RefCell::new(Ledger::new(J::NAME, watch)));
@@ -134,6 +138,9 @@ pub fn run<J: Job>(
         fail_fast: options.fail_fast,
         records,
         contents: Contents::default(),
+        pool: Arc::clone(&pool),
+        files_ahead,
+        most_ahead,
     };
     let outcomes = match (&records.journal, J::IS_ORDERED) {
         (Some(journal), true) => pool.journal(journal).try_imap_with(job.context(), run_task::<J>, tasks),

@@ -25,6 +25,9 @@ pub struct Options {
     pub delay: Option<Duration>,
     /// Whether the workers can reach only what the plan names.
     pub sandbox: SandboxMode,
+    /// How many small files may be open in this process to be handed to workers in a sandbox, to which opening is dear: 0
+    /// unless told otherwise. See [`OpenFile`](procession::OpenFile) for what it costs.
+    pub files_ahead: usize,
 }
 
 impl Default for Options {
@@ -39,6 +42,7 @@ impl Default for Options {
             max_load: None,
             delay: None,
             sandbox: SandboxMode::default(),
+            files_ahead: 0,
         }
     }
 }

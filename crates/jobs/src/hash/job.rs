@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
 use crate::walk::{Filter, Walk};
-use crate::{Access, FailedKind, Item, Job, Plan, PlanError, Planned, Report, TaskError};
+use crate::{Access, FailedKind, FilesAhead, Item, Job, Plan, PlanError, Planned, Report, TaskError};
 
 use super::algorithm::Algorithm;
 use super::args::HashArgs;
@@ -98,11 +98,12 @@ impl Job for Hash {
         &self.context
     }
 
-    fn plan(&mut self) -> Result<Plan<Task>, PlanError> {
+    fn plan(&mut self, files_ahead: &FilesAhead) -> Result<Plan<Task>, PlanError> {
         let planner = self.planner;
         match &mut self.mode {
             Mode::Sums(sums) => {
                 let walk = Walk::new(self.args.paths.iter().cloned(), Filter::new(&self.args.walk)?);
+                let walk = walk.open_ahead(files_ahead.clone());
                 let access = Access { read: walk.access(), write: Vec::new() };
                 let algorithm = sums.style().algorithm;
                 let tasks = Box::new(walk.flat_map(move |found| planner.found(found, algorithm)));
@@ -117,8 +118,9 @@ impl Job for Hash {
         let open = |path: &Path| opener().open(path).map_err(Problem::Io);
         let (path, result) = match task {
             Task::Ready(done) => return Ok(done),
-            Task::File { path, algorithm, bytes } => {
-                let hashed = open(&path).and_then(|file| {
+            Task::File { path, algorithm, bytes, opened } => {
+                let file = opened.take().map_or_else(|| open(&path), |file| file.map_err(Problem::Io));
+                let hashed = file.and_then(|file| {
                     let (bytes, digest) = read::file(&file, algorithm, bytes)?;
                     opener().close(file, bytes);
                     Ok(Done::File { bytes, digest })

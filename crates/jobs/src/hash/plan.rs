@@ -6,6 +6,7 @@ use std::iter;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::opened::Opened;
 use crate::stamp::Stamp;
 use crate::walk::{Filter, Found, Walk};
 use crate::{Item, Planned};
@@ -33,7 +34,7 @@ impl Planner {
     /// The tasks of what a walk found.
     pub fn found(self, found: Found, algorithm: Algorithm) -> Tasks {
         match found {
-            Found::File { input, path, stamp } => self.file(input, path, stamp, algorithm),
+            Found::File { input, path, stamp, opened } => self.file(input, path, stamp, opened, algorithm),
             Found::Stream { input, path } => one(self.stream(input, path, algorithm)),
             Found::Problem { input, path, cause } => one(self.problem(input, path, &Problem::Io(cause))),
         }
@@ -46,13 +47,17 @@ impl Planner {
         }
         match fs::symlink_metadata(&path) {
             // By far the most frequent, and no walk is needed to tell.
-            Ok(metadata) if metadata.is_file() => return self.file(input, path, Stamp::of(&metadata), algorithm),
+            Ok(metadata) if metadata.is_file() => {
+                return self.file(input, path, Stamp::of(&metadata), Opened::default(), algorithm);
+            }
             // A walk would go into it.
             Ok(_) if path.is_dir() => return one(self.folder(input, path)),
             _ => {}
         }
         match Walk::new([path.to_path_buf()], Filter::default()).next() {
-            Some(Found::File { path: found, stamp, .. }) if found == path => self.file(input, path, stamp, algorithm),
+            Some(Found::File { path: found, stamp, opened, .. }) if found == path => {
+                self.file(input, path, stamp, opened, algorithm)
+            }
             Some(Found::Stream { path, .. }) => one(self.stream(input, path, algorithm)),
             Some(Found::Problem { path, cause, .. }) => one(self.problem(input, path, &Problem::Io(cause))),
             // It became a folder just now.
@@ -64,13 +69,13 @@ impl Planner {
         self.problem(input, path, &Problem::Io(io::ErrorKind::IsADirectory.into()))
     }
 
-    fn file(self, input: usize, path: Arc<Path>, stamp: Stamp, algorithm: Algorithm) -> Tasks {
+    fn file(self, input: usize, path: Arc<Path>, stamp: Stamp, opened: Opened, algorithm: Algorithm) -> Tasks {
         let bytes = stamp.bytes;
         if algorithm == Algorithm::Blake3 && self.split.cuts(bytes) {
             return self.pieces(input, path);
         }
         let item = Item { input, path: path.clone(), bytes, stamp: Some(stamp) };
-        one(Planned::Task(item, Task::File { path: path.into(), algorithm, bytes }))
+        one(Planned::Task(item, Task::File { path: path.into(), algorithm, bytes, opened }))
     }
 
     fn pieces(self, input: usize, path: Arc<Path>) -> Tasks {

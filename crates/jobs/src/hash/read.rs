@@ -38,7 +38,12 @@ pub fn file(mut file: &File, algorithm: Algorithm, planned_bytes: u64) -> Result
         let mut hasher = Hasher::new(algorithm);
         let mut bytes = 0;
         loop {
-            match retry(|| file.read(buffer))? {
+            // What has a length may have been read before, to some place, by a worker that died.
+            let read = match planned_bytes {
+                0 => retry(|| file.read(buffer)),
+                _ => retry(|| file.read_at(buffer, bytes)),
+            };
+            match read? {
                 // A fifo or a device that took the place of an empty file has nothing to read either.
                 0 if planned_bytes == 0 && !file.metadata()?.is_file() => return Err(Problem::Changed),
                 0 if bytes == planned_bytes || planned_bytes == 0 => return Ok((bytes, hasher.finish())),
@@ -94,5 +99,25 @@ fn retry(mut read: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
             Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
             result => return result,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Seek, SeekFrom};
+
+    #[test]
+    fn what_was_read_before_is_hashed_from_its_start() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, "text").unwrap();
+        let mut opened = File::open(&path).unwrap();
+        let whole = file(&opened, Algorithm::Sha256, 4).unwrap();
+        opened.seek(SeekFrom::End(0)).unwrap();
+        assert_eq!(file(&opened, Algorithm::Sha256, 4).unwrap(), whole);
+        assert_eq!(whole, stream(File::open(&path).unwrap(), Algorithm::Sha256).unwrap());
+        assert!(matches!(file(&opened, Algorithm::Sha256, 3), Err(Problem::Changed)));
+        assert!(matches!(file(&opened, Algorithm::Sha256, 5), Err(Problem::Changed)));
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::open::FileOpener;
+use crate::opened::Opened;
 use crate::raw_path::RawPath;
 use crate::stamp::Stamp;
 
@@ -23,7 +24,7 @@ pub struct Context {
 }
 
 /// One file to hash, or one piece of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub enum Task {
     /// A whole file.
     File {
@@ -33,6 +34,8 @@ pub enum Task {
         algorithm: Algorithm,
         /// Its length when it was planned.
         bytes: u64,
+        /// The file itself, if it is open already.
+        opened: Opened,
     },
     /// A subtree of a large file, for BLAKE3.
     Piece {

@@ -31,8 +31,8 @@ mod totals;
 mod tests;
 
 use crate::time::Clock;
-use crate::walk::Filter;
-use crate::{FailedKind, Item, Job, Plan, PlanError, Report, TaskError};
+use crate::walk::{Filter, Walk};
+use crate::{FailedKind, FilesAhead, Item, Job, Plan, PlanError, Report, TaskError};
 
 pub use args::LogsArgs;
 pub use run::{LogsContext, LogsDone, LogsTask};
@@ -143,8 +143,9 @@ impl Job for LogsJob {
         &self.context
     }
 
-    fn plan(&mut self) -> Result<Plan<LogsTask>, PlanError> {
-        let (plan, spool) = plan::plan(&self.args.paths, self.filter.clone(), self.workers);
+    fn plan(&mut self, files_ahead: &FilesAhead) -> Result<Plan<LogsTask>, PlanError> {
+        let walk = Walk::new(self.args.paths.iter().cloned(), self.filter.clone()).open_ahead(files_ahead.clone());
+        let (plan, spool) = plan::plan(walk, self.workers);
         self.spool = spool;
         Ok(plan)
     }

@@ -1,6 +1,6 @@
 //! Cuts the inputs into tasks: whole files, byte ranges of huge ones, blocks of streams.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_bytes::ByteBuf;
@@ -8,9 +8,10 @@ use serde_bytes::ByteBuf;
 use super::run::{LogsTask, Part, Source};
 use super::stream::{Blocks, Spool, Stream};
 use crate::decode::{Format, HEAD_BYTES};
+use crate::opened::Opened;
 use crate::regular::Regular;
 use crate::stamp::Stamp;
-use crate::walk::{Filter, Found, Walk};
+use crate::walk::{Found, Walk};
 use crate::{Access, Item, Plan, Planned, TaskError};
 
 /// Files up to this size are one task.
@@ -22,9 +23,9 @@ const MAX_PART_BYTES: u64 = 64 << 20;
 /// Parts per worker if the size allows: the last ones to finish are then short.
 const PARTS_PER_WORKER: u64 = 4;
 
-/// Plans the tasks for `paths`, and the folder for compressed streams, which must be kept until the tasks are done.
-pub fn plan(paths: &[PathBuf], filter: Filter, workers: usize) -> (Plan<LogsTask>, Option<Spool>) {
-    let walk = Walk::new(paths.iter().cloned(), filter);
+/// Plans the tasks for what a walk finds, and the folder for compressed streams, which must be kept until the tasks are
+/// done.
+pub fn plan(walk: Walk, workers: usize) -> (Plan<LogsTask>, Option<Spool>) {
     let spool = walk.has_streams().then(Spool::new);
     let mut read = walk.access();
     read.extend(spool.iter().filter_map(|spool| spool.folder().ok()).map(Path::to_path_buf));
@@ -66,7 +67,7 @@ impl Iterator for Tasks {
                 return Some(planned);
             }
             let planned = match self.walk.next()? {
-                Found::File { input, path, stamp } => self.file(input, path, stamp),
+                Found::File { input, path, stamp, opened } => self.file(input, path, stamp, opened),
                 Found::Stream { input, path } => self.stream(input, path),
                 Found::Problem { input, path, cause } => Some(failed(input, path, "read", &cause)),
             };
@@ -79,7 +80,7 @@ impl Iterator for Tasks {
 
 impl Tasks {
     /// Plans a file: the task for all of it, or nothing after noting that it comes in parts.
-    fn file(&mut self, input: usize, path: Arc<Path>, stamp: Stamp) -> Option<Planned<LogsTask>> {
+    fn file(&mut self, input: usize, path: Arc<Path>, stamp: Stamp, opened: Opened) -> Option<Planned<LogsTask>> {
         let len = stamp.bytes;
         if len > WHOLE_BYTES {
             let mut head = [0; HEAD_BYTES];
@@ -97,7 +98,7 @@ impl Tasks {
                 Err(cause) => return Some(failed(input, path, "read", &cause)),
             }
         }
-        let source = Source::File { path: path.clone().into(), name: None, bytes: len };
+        let source = Source::File { path: path.clone().into(), name: None, bytes: len, opened };
         let item = Item { input, path, bytes: len, stamp: Some(stamp) };
         Some(Planned::Task(item, LogsTask { part: Part::WHOLE, source }))
     }
@@ -112,7 +113,8 @@ impl Tasks {
                 None
             }
             Ok(Stream::Spooled(file, bytes)) => {
-                let source = Source::File { path: (&*file).into(), name: Some(path.clone().into()), bytes };
+                let name = Some(path.clone().into());
+                let source = Source::File { path: (&*file).into(), name, bytes, opened: Opened::default() };
                 let item = Item { input, path, bytes, stamp: None };
                 Some(Planned::Task(item, LogsTask { part: Part::WHOLE, source }))
             }
@@ -172,6 +174,7 @@ fn failed(input: usize, path: Arc<Path>, action: &str, cause: &std::io::Error) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::walk::Filter;
 
     const MIB: u64 = 1 << 20;
 
@@ -193,7 +196,7 @@ mod tests {
         let folder = tempfile::TempDir::new().unwrap();
         let path = folder.path().join("sparse");
         std::fs::File::create(&path).unwrap().set_len(len).unwrap();
-        let (plan, spool) = plan(&[path], Filter::default(), workers);
+        let (plan, spool) = plan(Walk::new([path], Filter::default()), workers);
         assert!(spool.is_none());
         plan.tasks
             .map(|planned| match planned {

@@ -16,6 +16,7 @@ use super::sift::{Sift, Tally};
 use crate::buffer::Buffer;
 use crate::decode::Format;
 use crate::open::FileOpener;
+use crate::opened::Opened;
 use crate::raw_path::RawPath;
 use crate::regular::Regular;
 use crate::{PlanError, TaskError};
@@ -83,6 +84,8 @@ pub enum Source {
         name: Option<RawPath>,
         /// Its length when it was planned.
         bytes: u64,
+        /// The file itself, if it is open already.
+        opened: Opened,
     },
     /// The lines that begin in a byte range of a plain file.
     Range {
@@ -146,7 +149,7 @@ impl LogsContext {
 }
 
 /// Counts the lines of `task`.
-pub fn run(context: &LogsContext, task: LogsTask) -> Result<LogsDone, TaskError> {
+pub fn run(context: &LogsContext, mut task: LogsTask) -> Result<LogsDone, TaskError> {
     let matchers = context.matchers().map_err(TaskError::new)?;
     let sift = context.query.as_ref().map(Sift::new).transpose().map_err(TaskError::new)?;
     let kept = context.scratch.lock().unwrap_or_else(PoisonError::into_inner).pop();
@@ -157,10 +160,11 @@ pub fn run(context: &LogsContext, task: LogsTask) -> Result<LogsDone, TaskError>
     });
     let Scratch { opener, buffer, caches } = &mut scratch;
     let mut scan = Scan::new(matchers, caches, sift, context.count_lines, context.show);
-    let result = match &task.source {
-        Source::File { path, name, bytes } => {
+    let result = match &mut task.source {
+        Source::File { path, name, bytes, opened } => {
             let name = name.as_ref().unwrap_or(path);
-            let file = opener.open(path).and_then(|file| Regular::planned(file, *bytes));
+            let opened = std::mem::take(opened).take();
+            let file = opened.unwrap_or_else(|| opener.open(path)).and_then(|file| Regular::planned(file, *bytes));
             file.map_err(|cause| TaskError::io("open", name, &cause))
                 .and_then(|file| whole_file(file, name, opener, buffer, &mut scan))
         }

@@ -37,7 +37,7 @@ fn job_for(workers: usize, args: &[&OsStr]) -> Result<LogsJob, PlanError> {
 
 /// Runs a job: its result, and the failures.
 fn drive(mut job: LogsJob) -> (Box<dyn Report>, Vec<String>) {
-    let plan = job.plan().unwrap();
+    let plan = job.plan(&FilesAhead::default()).unwrap();
     // What is sent to workers survives the way there, and what comes back the way back.
     let context: LogsContext = postcard::from_bytes(&postcard::to_stdvec(job.context()).unwrap()).unwrap();
     let mut outcomes = Vec::new();
@@ -184,7 +184,7 @@ fn a_split_file_counts_as_if_whole() {
     let path = file(&folder, "big.log", &text);
     let args = ["-e", "ERROR|WARN", "-e", "no=x{140}", "--show", "2"].map(OsStr::new);
     let mut split = job_for(4, &[&args[..], &[path.as_os_str()]].concat()).unwrap();
-    assert_eq!(split.plan().unwrap().tasks.count(), 5);
+    assert_eq!(split.plan(&FilesAhead::default()).unwrap().tasks.count(), 5);
     let (report, failures) = drive(split);
     assert_eq!(failures, Vec::<String>::new());
     let result = report.json();
@@ -206,7 +206,7 @@ fn a_file_of_which_a_part_failed_is_not_reported() {
     let big = file(&folder, "big.log", &log(30 << 20));
     let small = file(&folder, "small.log", b"ERROR\n");
     let mut job = job(&["-e".as_ref(), "ERROR".as_ref(), big.as_os_str(), small.as_os_str()]).unwrap();
-    let plan = job.plan().unwrap();
+    let plan = job.plan(&FilesAhead::default()).unwrap();
     for (number, planned) in plan.tasks.enumerate() {
         let Planned::Task(item, task) = planned else { panic!("{planned:?}") };
         if number == 1 {
@@ -259,7 +259,7 @@ fn a_huge_compressed_file_is_one_task() {
     let packed = file(&folder, "packed", &encode(Format::Zstd, &noise));
     assert!(packed.metadata().unwrap().len() > 16 << 20);
     let mut job = job(&[packed.as_os_str()]).unwrap();
-    assert_eq!(job.plan().unwrap().tasks.count(), 1);
+    assert_eq!(job.plan(&FilesAhead::default()).unwrap().tasks.count(), 1);
     assert_eq!(count_file(&packed, "(?-u)a.b"), count_file(&plain, "(?-u)a.b"));
 }
 
@@ -294,7 +294,7 @@ fn compressed_streams_are_left_to_the_workers() {
         let plain = file(&folder, "plain", &text);
         let (path, writer) = piped(&folder, encode(format, &text));
         let mut job = job(&["-e".as_ref(), "ERROR".as_ref(), path.as_os_str()]).unwrap();
-        let mut plan = job.plan().unwrap();
+        let mut plan = job.plan(&FilesAhead::default()).unwrap();
         let Some(Planned::Task(item, task)) = plan.tasks.next() else { panic!("no task") };
         assert!(plan.tasks.next().is_none());
         writer.join().unwrap();

@@ -38,7 +38,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 use crate::data::columnar::{Join, Piece, cut, join};
-use crate::{Access, FailedKind, Item, Job, Plan, PlanError, Replace, Report, TaskError};
+use crate::{Access, FailedKind, FilesAhead, Item, Job, Plan, PlanError, Replace, Report, TaskError};
 
 pub use args::{OnBadRow, TransformArgs};
 pub use layout::Layout;
@@ -180,7 +180,7 @@ impl Job for Transform {
         &self.layout
     }
 
-    fn plan(&mut self) -> Result<Plan<TransformTask>, PlanError> {
+    fn plan(&mut self, _: &FilesAhead) -> Result<Plan<TransformTask>, PlanError> {
         let args = &self.args;
         let asked = Asked::new(args)?;
         let (opener, found) = Opener::find(&args.inputs)?;

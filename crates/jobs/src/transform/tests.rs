@@ -42,7 +42,7 @@ impl Lab {
         let words = std::iter::once("transform".into()).chain(inputs).chain(flags.iter().map(Into::into));
         let args = Cli::try_parse_from(words).unwrap().own;
         let mut job = Transform::new(args, Some(&self.path(output)), Replace::Allowed);
-        let plan = job.plan().map_err(|error| error.to_string())?;
+        let plan = job.plan(&FilesAhead::default()).map_err(|error| error.to_string())?;
         // What is sent to workers survives the way there, and what comes back the way back.
         let layout: Layout = postcard::from_bytes(&postcard::to_stdvec(job.context()).unwrap()).unwrap();
         let mut failure = None;

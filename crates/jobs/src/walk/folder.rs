@@ -1,6 +1,7 @@
 //! A folder while it is walked.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -10,6 +11,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::retry_on_intr;
 
 use super::filter::Filter;
+use crate::open::{SMALL_BYTES, TOO_LONG_BYTES};
 
 /// A folder being walked.
 #[derive(Debug)]
@@ -97,6 +99,25 @@ impl Folder {
     /// Keeps no descriptor while folders below it are walked, so depth costs none.
     pub fn close(&mut self) {
         self.open = None;
+    }
+
+    /// What an entry is, and the file itself if it is a small one that can be opened. One that has taken a file's place is
+    /// not opened for long: a fifo waits for nobody.
+    pub fn open(&mut self, entry: &Entry) -> io::Result<(Stat, Option<File>)> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOFOLLOW;
+        let opened = match self.open.as_ref().map(Dir::fd) {
+            // By its path a longer one could not be opened.
+            Some(Ok(folder)) if self.prefix_len + entry.name.len() < TOO_LONG_BYTES => {
+                rustix::fs::openat(folder, &self.names[entry.name.clone()], flags, Mode::empty()).ok()
+            }
+            _ => None,
+        };
+        // Why it cannot be opened the worker will tell.
+        let Some(file) = opened else { return self.look_up(entry).map(|stat| (stat, None)) };
+        let stat = rustix::fs::fstat(&file)?;
+        let is_small = (1..=SMALL_BYTES).contains(&(stat.st_size as u64));
+        let is_wanted = is_small && FileType::from_raw_mode(stat.st_mode).is_file();
+        Ok((stat, is_wanted.then(|| file.into())))
     }
 
     /// What an entry is.

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use rustix::fs::FileType;
 
+use crate::opened::{FilesAhead, Opened};
 use crate::stamp::Stamp;
 pub use filter::{Filter, WalkArgs};
 use folder::Folder;
@@ -34,6 +35,8 @@ pub enum Found {
         path: Arc<Path>,
         /// What it was at the time of the walk.
         stamp: Stamp,
+        /// The file itself, if the walk opens files and has opened this one.
+        opened: Opened,
     },
     /// Something named on the command line that only this process can read: `-`, a fifo, a device, an open descriptor.
     Stream {
@@ -63,13 +66,28 @@ pub struct Walk {
     /// Length of the named folder's path, to find what of a path is below it.
     root_len: usize,
     next_input: usize,
+    files_ahead: FilesAhead,
 }
 
 impl Walk {
     /// A walk over `paths`. Looks at the named paths now, and below them only while it is pulled.
     pub fn new(paths: impl IntoIterator<Item = PathBuf>, filter: Filter) -> Walk {
         let roots: Vec<Root> = paths.into_iter().map(Root::of).collect();
-        Walk { roots: roots.into_iter(), filter, folders: Vec::new(), root_len: 0, next_input: 0 }
+        Walk {
+            roots: roots.into_iter(),
+            filter,
+            folders: Vec::new(),
+            root_len: 0,
+            next_input: 0,
+            files_ahead: FilesAhead::default(),
+        }
+    }
+
+    /// Opens small files in folders instead of only looking at them, as many as are allowed at the time.
+    #[must_use]
+    pub fn open_ahead(mut self, files_ahead: FilesAhead) -> Walk {
+        self.files_ahead = files_ahead;
+        self
     }
 
     /// The named files and folders, which are all that other processes need to read. Streams are not among them.
@@ -107,7 +125,10 @@ impl Walk {
     /// What a named path gives; nothing if it is a folder that can be read.
     fn start(&mut self, root: Root) -> Option<Found> {
         match root.kind {
-            RootKind::File(stamp) => Some(Found::File { input: self.number(), path: root.path.into(), stamp }),
+            RootKind::File(stamp) => {
+                let (path, opened) = (root.path.into(), Opened::default());
+                Some(Found::File { input: self.number(), path, stamp, opened })
+            }
             RootKind::Stream => Some(Found::Stream { input: self.number(), path: root.path.into() }),
             RootKind::Problem(cause) => Some(self.problem(root.path, cause)),
             RootKind::Folder => {
@@ -146,12 +167,16 @@ impl Iterator for Walk {
                     None => continue,
                 }
             }
-            let looked_up = folder.look_up(&entry);
+            let looked_up = match self.files_ahead.has_room() {
+                true => folder.open(&entry),
+                false => folder.look_up(&entry).map(|stat| (stat, None)),
+            };
             let path = folder.path_of(&entry);
             match looked_up {
-                Ok(stat) if FileType::from_raw_mode(stat.st_mode).is_file() => {
+                Ok((stat, file)) if FileType::from_raw_mode(stat.st_mode).is_file() => {
                     let (path, stamp) = (path.into(), Stamp::of_stat(&stat));
-                    return Some(Found::File { input: self.number(), path, stamp });
+                    let opened = file.map(Opened::from).unwrap_or_default();
+                    return Some(Found::File { input: self.number(), path, stamp, opened });
                 }
                 // Replaced by something else since the folder was read: no file any more.
                 Ok(_) => continue,
@@ -169,6 +194,7 @@ impl FusedIterator for Walk {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::open::SMALL_BYTES;
     use std::ffi::OsStr;
     use std::fs;
     use std::os::unix::ffi::OsStrExt;
@@ -198,7 +224,7 @@ mod tests {
         let mut lines = Vec::new();
         for (number, found) in found.into_iter().enumerate() {
             let (input, line) = match found {
-                Found::File { input, path, stamp } => {
+                Found::File { input, path, stamp, .. } => {
                     assert_eq!(stamp, Stamp::of(&fs::metadata(&path).unwrap()));
                     (input, relative(&path))
                 }
@@ -250,6 +276,45 @@ mod tests {
         assert_eq!(walk(root, &["named"], Filter::default()), ["named/a.log"]);
         assert_eq!(walk(root, &["real/link.log"], Filter::default()), ["real/link.log"]);
         assert_eq!(walk(root, &["itself", "gone"], Filter::default()).len(), 2);
+    }
+
+    #[test]
+    fn small_files_are_opened_ahead_as_far_as_allowed() {
+        let folder = tree(&["a", "b", "deep/c", "d", "e", "f"]);
+        let root = folder.path();
+        fs::write(root.join("large"), vec![b'x'; SMALL_BYTES as usize + 1]).unwrap();
+        fs::write(root.join("empty"), "").unwrap();
+        symlink(root.join("a"), root.join("link")).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(root.join("fifo")).status().unwrap().success());
+        let walk = |paths: Vec<PathBuf>, files_ahead: &FilesAhead| {
+            Walk::new(paths, Filter::default()).open_ahead(files_ahead.clone()).map(|found| match found {
+                Found::File { path, opened, stamp, .. } => {
+                    let name = path.file_name().unwrap().to_str().unwrap().to_string();
+                    let text = opened.take().map(|file| std::io::read_to_string(file.unwrap()).unwrap());
+                    assert!(text.as_ref().is_none_or(|text| text.len() as u64 == stamp.bytes));
+                    (name, text)
+                }
+                found => panic!("{found:?}"),
+            })
+        };
+        let is_open = |name: &str, at: usize, found: &[(String, Option<String>)]| {
+            assert_eq!(found[at].0, name);
+            found[at].1.as_ref().is_some_and(|text| text.ends_with(name))
+        };
+        // Of other tests there are fewer.
+        let found: Vec<_> = walk(vec![root.to_path_buf()], &FilesAhead::new(1000)).collect();
+        assert!(["a", "b", "d"].iter().enumerate().all(|(at, name)| is_open(name, at, &found)), "{found:?}");
+        // The folder above is closed by then.
+        for (at, name) in ["c", "e", "empty", "f", "large"].iter().enumerate() {
+            assert_eq!(is_open(name, 3 + at, &found), *name == "c", "{found:?}");
+        }
+        assert_eq!(found.len(), 8);
+        assert!(walk(vec![root.join("a")], &FilesAhead::new(1000)).all(|(_, text)| text.is_none()), "it is named");
+        let files_ahead = FilesAhead::default();
+        let mut some = walk(vec![root.to_path_buf()], &files_ahead);
+        assert_eq!(some.next().unwrap(), ("a".to_string(), None));
+        files_ahead.set(1000);
+        assert!(some.next().unwrap().1.is_some());
     }
 
     #[test]

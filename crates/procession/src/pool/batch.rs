@@ -3,13 +3,15 @@
 //! Everything here is bytes. Types are known only to the caller's side, which encodes arguments and decodes results, and
 //! to the worker's entry of the call.
 
-use std::ops::Range;
+use std::ops::{Deref, Range};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-use crate::handle::Handles;
+use procession_os::DeferredClose;
+
+use crate::handle::{Descriptor, Handles};
 use crate::outcome::Details;
 use crate::wire;
 use crate::{Failure, FailureKind};
@@ -32,11 +34,30 @@ pub(crate) struct Context {
 }
 
 /// The handles of a payload; none as a rule.
-pub(crate) type Carried = Option<Arc<Handles>>;
+pub(crate) type Carried = Option<Arc<CarriedHandles>>;
+
+/// Handles that are closed together, if nobody else has them.
+#[derive(Debug)]
+pub(crate) struct CarriedHandles(Handles);
+
+impl Deref for CarriedHandles {
+    type Target = [Descriptor];
+
+    fn deref(&self) -> &[Descriptor] {
+        &self.0
+    }
+}
+
+impl Drop for CarriedHandles {
+    fn drop(&mut self) {
+        let mut closing = DeferredClose::default();
+        self.0.drain(..).filter_map(Descriptor::into_own_fd).for_each(|fd| closing.close(fd));
+    }
+}
 
 /// What a payload with these handles carries.
 pub(crate) fn carried(handles: Handles) -> Carried {
-    (!handles.is_empty()).then(|| Arc::new(handles))
+    (!handles.is_empty()).then(|| Arc::new(CarriedHandles(handles)))
 }
 
 #[derive(Default)]

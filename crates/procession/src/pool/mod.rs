@@ -127,6 +127,14 @@ impl Pool {
         self.shared.settings.workers
     }
 
+    /// Whether a worker has nothing to do, as far as its answers have been seen. For an iterator of arguments that can leave
+    /// more or less of the work to workers: this says that it is they who wait.
+    ///
+    /// A worker that is being started is not idle. False of an inline pool.
+    pub fn has_idle_worker(&self) -> bool {
+        self.shared.lock().has_idle_worker()
+    }
+
     /// What keeps [`Limits::memory`](crate::Limits::memory) here; None if there is no such limit.
     pub fn memory_guard(&self) -> Option<MemoryGuard> {
         self.shared.settings.memory_guard

@@ -131,6 +131,7 @@ suite! {
         calls::pools_nest
     }
     in_processes {
+        workers::a_worker_is_idle_or_not
         carried::an_end_has_left_the_program_when_its_task_runs
         carried::handles_of_a_cancelled_task_are_closed
         carried::initializers_carry_handles

@@ -7,7 +7,7 @@ use std::process::Command;
 use procession::{ErrorKind, worker_state};
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::support::{Gate, Kind, arrive, own_pid, raise, square, until_gone};
+use crate::support::{Gate, Kind, arrive, own_pid, raise, square, through, until_gone};
 
 fn prepare((gate, n): (PathBuf, u64)) -> (u64, u32) {
     arrive(&gate, &std::process::id().to_string());
@@ -29,6 +29,16 @@ pub fn an_initializer_makes_the_state(kind: Kind) {
     assert!(worker_state::<(u64, u32)>().is_none(), "there is none outside of tasks");
     let none = kind.pool();
     assert!(none.apply(|()| worker_state::<(u64, u32)>().is_none(), ()).unwrap());
+}
+
+pub fn a_worker_is_idle_or_not(kind: Kind) {
+    let (pool, gate) = (kind.pool(), Gate::new());
+    let tasks: Vec<_> = (0..kind.workers() as u64).map(|n| pool.submit(through, (gate.path(), n)).unwrap()).collect();
+    gate.wait_for_arrivals(tasks.len());
+    assert!(!pool.has_idle_worker());
+    gate.open();
+    tasks.into_iter().for_each(|task| drop(task.wait()));
+    assert!(pool.has_idle_worker());
 }
 
 pub fn each_worker_is_initialized_once(kind: Kind) {

@@ -229,10 +229,13 @@ fn our_own_lists_are_accepted() {
 fn workers_may_read_the_listed_files_only() {
     let lists = Lists::new();
     let list = lists.write("list", "#H  @/a\n#H  @/gone\n");
-    let access = Hash::new(args(&["-c", str(&list)]), 2).plan().unwrap().access;
+    let access = Hash::new(args(&["-c", str(&list)]), 2).plan(&FilesAhead::default()).unwrap().access;
     assert_eq!(access.read, [lists.folder.path().join("a"), lists.folder.path().join("gone")]);
     let list = lists.write("list", "#H  -\n");
-    assert_eq!(Hash::new(args(&["-c", str(&list)]), 2).plan().unwrap().access.read, Vec::<PathBuf>::new());
+    assert_eq!(
+        Hash::new(args(&["-c", str(&list)]), 2).plan(&FilesAhead::default()).unwrap().access.read,
+        Vec::<PathBuf>::new()
+    );
 }
 
 #[test]
@@ -259,7 +262,9 @@ fn what_was_not_checked_is_bad() {
     let lists = Lists::new();
     let list = lists.write("list", "#H  @/a\n#H  @/a\n");
     let mut job = Hash::new(args(&["-c", str(&list)]), 2);
-    let Some(Planned::Task(item, task)) = job.plan().unwrap().tasks.next() else { panic!("no task") };
+    let Some(Planned::Task(item, task)) = job.plan(&FilesAhead::default()).unwrap().tasks.next() else {
+        panic!("no task")
+    };
     let done = Hash::run(job.context(), task).unwrap();
     job.fold(&item, done).unwrap();
     let report = job.report();
@@ -276,7 +281,7 @@ fn what_was_given_up_is_not_said_to_be_unreadable() {
         (FailedKind::Crashed, "WARNING: 2 listed files could not be read"),
     ] {
         let mut job = Hash::new(args(&["-c", str(&list)]), 2);
-        for planned in job.plan().unwrap().tasks {
+        for planned in job.plan(&FilesAhead::default()).unwrap().tasks {
             let Planned::Task(item, _) = planned else { panic!("no task") };
             job.fold_failure(&item, kind);
         }

@@ -31,7 +31,7 @@ fn pieces_give_the_same_digest_as_the_whole() {
 fn only_blake3_is_cut() {
     let (_folder, path, _) = file(100_000);
     for (algorithm, tasks) in [("sha256", 1), ("xxh3", 1), ("blake3", 13)] {
-        let plan = Hash::with_split(args(&["-a", algorithm, str(&path)]), SPLIT).plan().unwrap();
+        let plan = Hash::with_split(args(&["-a", algorithm, str(&path)]), SPLIT).plan(&FilesAhead::default()).unwrap();
         let bytes: Vec<u64> = plan
             .tasks
             .map(|planned| match planned {

@@ -13,7 +13,7 @@ use clap::Parser;
 use super::args::HashArgs;
 use super::job::Hash;
 use super::split::Split;
-use crate::{FailedKind, Job, Planned, Report};
+use crate::{FailedKind, FilesAhead, Job, Planned, Report};
 
 #[derive(Debug, Parser)]
 struct CommandLine {
@@ -52,7 +52,7 @@ fn run_job(mut job: Hash, mut before: impl FnMut(usize)) -> Ended {
     fn wire<T: serde::Serialize + serde::de::DeserializeOwned>(value: &T) -> T {
         postcard::from_bytes(&postcard::to_stdvec(value).unwrap()).unwrap()
     }
-    let plan = job.plan().unwrap();
+    let plan = job.plan(&FilesAhead::default()).unwrap();
     let context = wire(job.context());
     let mut failures = Vec::new();
     let mut done = Vec::new();

@@ -168,7 +168,7 @@ fn what_takes_an_empty_files_place_has_no_digest_of_nothing() {
 #[test]
 fn workers_may_read_the_named_paths_only() {
     let folder = TempDir::new().unwrap();
-    let access = Hash::new(args(&["-", str(folder.path())]), 2).plan().unwrap().access;
+    let access = Hash::new(args(&["-", str(folder.path())]), 2).plan(&FilesAhead::default()).unwrap().access;
     assert_eq!(access.read, [folder.path()]);
     assert!(access.write.is_empty());
 }

@@ -142,7 +142,7 @@ proptest! {
         let args = [&["--parse=json", "-e", "ERROR", "--show=2"].map(OsStr::new)[..], &[path.as_os_str()]].concat();
         let honest = job(&[&asked[..], &args].concat()).unwrap();
         let mut lied_to = if is_asked { job(&[&asked[..], &args].concat()).unwrap() } else { job(&args).unwrap() };
-        for planned in lied_to.plan().unwrap().tasks {
+        for planned in lied_to.plan(&FilesAhead::default()).unwrap().tasks {
             let Planned::Task(item, task) = planned else { panic!("a failure") };
             let mut bytes = postcard::to_stdvec(&LogsJob::run(&honest.context, task).unwrap()).unwrap();
             for (at, byte) in &changes {

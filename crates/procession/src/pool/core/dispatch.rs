@@ -103,6 +103,11 @@ impl Core {
         }
     }
 
+    /// Whether a worker has nothing to do.
+    pub fn has_idle_worker(&self) -> bool {
+        self.slots.iter().any(|slot| slot.phase == Phase::Running && slot.queue.is_empty())
+    }
+
     /// How many more chunks of a batch could be given out at once.
     pub fn appetite(&self, pace: Option<Duration>) -> usize {
         self.slots.iter().filter(|slot| self.has_room(slot, pace)).count().saturating_sub(self.pending.len())
