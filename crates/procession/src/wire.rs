@@ -271,8 +271,8 @@ pub(crate) fn append_item<T: Serialize + 'static>(
         }
         let mut handles = sending.take();
         let fits = chunk_handles.len() + handles.len() <= handle::MAX_HANDLES;
-        let is_alone = !handles.is_empty() && !(fits && handles.iter().all(Descriptor::is_file));
-        if is_alone || chunk.len() - at > large {
+        let are_for_chunks = fits && handles.iter().all(Descriptor::is_file);
+        if !are_for_chunks || chunk.len() - at > large {
             let mut bytes = chunk.split_off(at + 1);
             chunk.truncate(at);
             if !handles.is_empty() && !chunk_handles.is_empty() {
