@@ -164,7 +164,7 @@ fn so_many_workers_run_as_were_asked_for() {
 fn few_descriptors_are_enough_for_many_files() {
     let lab = Lab::new();
     for n in 0..600 {
-        lab.file(&format!("{}/{n}", n % 3), &format!("{n}\n"));
+        lab.file(format!("{}/{n}", n % 3), format!("{n}\n"));
     }
     let sums = lab.shell("sha256sum 0/* 1/* 2/*");
     let mut expected: Vec<&str> = sums.out().lines().collect();
