@@ -21,8 +21,14 @@ pub(crate) const MAX_HANDLES: usize = 250;
 /// The handles that belong to one encoded value.
 pub(crate) type Handles = Vec<Descriptor>;
 
-/// The handles that have come with one frame, but for those that were taken out.
+/// The handles that have come with one frame, at their places, but for those that were taken out or are of other items.
 pub(crate) type Received = Vec<Option<OwnedFd>>;
+
+/// The handles that came with a frame, from that place in its encoding on.
+pub(crate) fn at_places(first_place: usize, fds: impl IntoIterator<Item = OwnedFd>) -> Received {
+    let fds = fds.into_iter().map(Some);
+    (0..first_place).map(|_| None).chain(fds).collect()
+}
 
 /// A descriptor that can be sent to another process as part of an argument. Clones are the same descriptor.
 #[derive(Debug, Clone)]

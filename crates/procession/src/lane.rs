@@ -9,7 +9,7 @@ use crate::ring::{Bell, Memory, Place, Wish};
 
 /// Version of everything that crosses between a program and its workers. Both are the same image, so a difference
 /// means a mistake.
-pub(crate) const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 4;
 const MAGIC: u64 = u64::from_le_bytes(*b"procLANE");
 
 /// Bytes of each of the two rings of a lane.

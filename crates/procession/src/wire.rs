@@ -155,9 +155,8 @@ pub(crate) fn decode_argument<T: DeserializeOwned + 'static>(bytes: Bytes<'_>, f
 
 /// The argument that one item of a chunk encodes, with its own of the handles that came beside the chunk.
 #[inline(always)]
-pub(crate) fn decode_item<T: DeserializeOwned + 'static>(item: &[u8], handles: &mut Received) -> Result<T, String> {
-    let decode = || decode(Bytes::Borrowed(item));
-    if handles.is_empty() { decode() } else { handle::with_shared(handles, decode) }
+pub(crate) fn decode_item<T: DeserializeOwned + 'static>(item: Bytes<'_>, handles: &mut Received) -> Result<T, String> {
+    if handles.is_empty() { decode(item) } else { handle::with_shared(handles, || decode(item)) }
 }
 
 /// The encoding of a value that its owner keeps, for [`decode_shared`]: as postcard has it, whatever its type.
@@ -241,7 +240,8 @@ pub(crate) fn put_item(item: &[u8], chunk: &mut Vec<u8>) {
 
 /// Encodes an item and appends it to the payload of a chunk, as [`put_item`] does, and its handles to those of the chunk;
 /// or gives its encoding and handles back, if it has to travel alone: it takes `large` bytes or more, or has handles other
-/// than those of files, or too many. On an error the chunk keeps what it had.
+/// than those of files, or too many. The places of its handles go on from those of the chunk even so. On an error the chunk
+/// keeps what it had.
 #[inline]
 pub(crate) fn append_item<T: Serialize + 'static>(
     value: T,
@@ -273,15 +273,8 @@ pub(crate) fn append_item<T: Serialize + 'static>(
         let fits = chunk_handles.len() + handles.len() <= handle::MAX_HANDLES;
         let are_for_chunks = fits && handles.iter().all(Descriptor::is_file);
         if !are_for_chunks || chunk.len() - at > large {
-            let mut bytes = chunk.split_off(at + 1);
+            let bytes = chunk.split_off(at + 1);
             chunk.truncate(at);
-            if !handles.is_empty() && !chunk_handles.is_empty() {
-                // Places on a list of its own are others.
-                bytes.clear();
-                let sending = Sending::begin();
-                encode_reference(&value, &mut bytes)?;
-                handles = sending.take();
-            }
             return Ok(Some((bytes, handles)));
         }
         chunk_handles.append(&mut handles);

@@ -3,7 +3,7 @@
 //! Everything here is bytes. Types are known only to the caller's side, which encodes arguments and decodes results, and
 //! to the worker's entry of the call.
 
-use std::ops::{Deref, Range};
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
@@ -38,26 +38,50 @@ pub(crate) type Carried = Option<Arc<CarriedHandles>>;
 
 /// Handles that are closed together, if nobody else has them.
 #[derive(Debug)]
-pub(crate) struct CarriedHandles(Handles);
+pub(crate) struct CarriedHandles {
+    handles: Handles,
+    /// The place of the first one in the encoding.
+    first_place: usize,
+    /// The number of the item that each is of; empty if there is but one item.
+    owners: Vec<usize>,
+}
 
-impl Deref for CarriedHandles {
-    type Target = [Descriptor];
+/// Handles that go with one frame, and the place of the first one in the encoding.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Beside<'a> {
+    pub handles: &'a [Descriptor],
+    pub first_place: usize,
+}
 
-    fn deref(&self) -> &[Descriptor] {
-        &self.0
+impl Beside<'_> {
+    /// As a frame says it. There are never more than 250.
+    pub fn count(self) -> u16 {
+        self.handles.len() as u16
     }
 }
 
 impl Drop for CarriedHandles {
     fn drop(&mut self) {
         let mut closing = DeferredClose::default();
-        self.0.drain(..).filter_map(Descriptor::into_own_fd).for_each(|fd| closing.close(fd));
+        self.handles.drain(..).filter_map(Descriptor::into_own_fd).for_each(|fd| closing.close(fd));
     }
 }
 
 /// What a payload with these handles carries.
 pub(crate) fn carried(handles: Handles) -> Carried {
-    (!handles.is_empty()).then(|| Arc::new(CarriedHandles(handles)))
+    carried_from(0, handles, Vec::new())
+}
+
+/// What a payload carries with handles from that place on, of items with these numbers.
+pub(crate) fn carried_from(first_place: usize, handles: Handles, owners: Vec<usize>) -> Carried {
+    (!handles.is_empty()).then(|| Arc::new(CarriedHandles { handles, first_place, owners }))
+}
+
+/// What goes beside all of a payload.
+pub(crate) fn all_of(handles: &Carried) -> Beside<'_> {
+    handles
+        .as_ref()
+        .map_or_else(Beside::default, |carried| Beside { handles: &carried.handles, first_place: carried.first_place })
 }
 
 #[derive(Default)]
@@ -244,6 +268,16 @@ pub(crate) struct Chunk {
 }
 
 impl Chunk {
+    /// The handles of its items.
+    pub fn own_handles(&self) -> Beside<'_> {
+        let Some(carried) = self.handles.as_deref().filter(|carried| !carried.owners.is_empty()) else {
+            return all_of(&self.handles);
+        };
+        let place_of = |item: usize| carried.owners.partition_point(|&owner| owner < item);
+        let own = place_of(self.first)..place_of(self.first + self.count as usize);
+        Beside { first_place: carried.first_place + own.start, handles: carried.handles.get(own).unwrap_or_default() }
+    }
+
     /// Cuts off the first `count` items and returns them.
     pub fn split_front(&mut self, count: u32) -> Chunk {
         let mut front = self.clone();

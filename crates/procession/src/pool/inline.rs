@@ -3,12 +3,13 @@
 //! Arguments and results are encoded and decoded as on their way to a worker, so what works here works there.
 
 use std::any::Any;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::time::Instant;
 
-use super::batch::{Carried, Chunk, Event};
+use super::batch::{Beside, Chunk, Event, all_of};
 use super::settings::Settings;
 use super::shared::Shared;
+use crate::handle::{self, Received};
 use crate::outcome::Details;
 use crate::panics;
 use crate::wire::{self, Bytes, Fault, Frame, FrameKind, RecordKind};
@@ -27,8 +28,9 @@ fn kept(tasks: &mut Tasks) -> Vec<(RecordKind, Vec<u8>)> {
 }
 
 /// The handles as another process would get them; fewer if this one may not have more.
-fn copies(handles: &Carried) -> Vec<OwnedFd> {
-    handles.iter().flat_map(|handles| handles.iter()).map_while(|h| h.as_fd().try_clone_to_owned().ok()).collect()
+fn copies(beside: Beside<'_>) -> Received {
+    let copies = beside.handles.iter().map_while(|handle| handle.as_fd().try_clone_to_owned().ok());
+    handle::at_places(beside.first_place, copies)
 }
 
 impl State {
@@ -38,7 +40,9 @@ impl State {
         let mut tasks = Tasks::new(Link::Kept(Vec::new()));
         let frame = Frame { call: init.call, count: 1, ..Frame::plain(FrameKind::Initialize) };
         let broken = |why: String| Error::new(ErrorKind::Broken, format!("failed to start the pool: {why}"));
-        tasks.handle(frame, init.argument.to_vec(), copies(&init.handles)).map_err(|e| broken(e.to_string()))?;
+        tasks
+            .handle(frame, init.argument.to_vec(), copies(all_of(&init.handles)))
+            .map_err(|e| broken(e.to_string()))?;
         match kept(&mut tasks).pop() {
             Some((_, fault)) => {
                 let fault = wire::decode::<Fault>(Bytes::Owned(fault)).map_err(broken)?;
@@ -64,11 +68,11 @@ impl State {
         };
         if let Some(context) = context {
             let frame = Frame { context: context.id, ..Frame::plain(FrameKind::Context) };
-            let _ = tasks.handle(frame, context.bytes.to_vec(), copies(&context.handles));
+            let _ = tasks.handle(frame, context.bytes.to_vec(), copies(all_of(&context.handles)));
         }
         let start = Instant::now();
         // It fails only for a call of another program, and this one made the call.
-        let _ = tasks.handle(frame, chunk.payload[chunk.range.clone()].to_vec(), copies(&chunk.handles));
+        let _ = tasks.handle(frame, chunk.payload[chunk.range.clone()].to_vec(), copies(chunk.own_handles()));
         let elapsed = start.elapsed() / chunk.count.max(1);
         let mut core = shared.lock();
         for (index, (kind, payload)) in (chunk.first..).zip(kept(&mut tasks)) {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use procession_os::{Channel, Segment};
 
-use super::batch::{Carried, Chunk};
+use super::batch::{Beside, Chunk, all_of};
 use super::incoming::{Incoming, Parsed};
 use crate::lane::{Lane, PIECE, RESULTS, TASKS, WORKER_BELL};
 use crate::ring::{Consumer, Corrupt, Producer};
@@ -112,10 +112,6 @@ pub(crate) struct InFlight {
     pub done: u32,
 }
 
-fn count_of(handles: &Carried) -> u16 {
-    handles.as_ref().map_or(0, |handles| handles.len() as u16)
-}
-
 struct Outgoing {
     header: [u8; FRAME_HEADER],
     payload: Arc<Vec<u8>>,
@@ -213,10 +209,10 @@ impl Slot {
     /// # Errors
     /// When that cannot be done now: a user may have no more descriptors on their way than a process may have open
     /// (unix(7), ETOOMANYREFS).
-    pub fn send_handles(&self, handles: &Carried) -> io::Result<()> {
-        let (Some(handles), Some(channel)) = (handles, &self.channel) else { return Ok(()) };
-        let fds: Vec<_> = handles.iter().map(AsFd::as_fd).collect();
-        match channel.try_send(&[0], &fds) {
+    pub fn send_handles(&self, beside: Beside<'_>) -> io::Result<()> {
+        let Some(channel) = self.channel.as_ref().filter(|_| !beside.handles.is_empty()) else { return Ok(()) };
+        let fds: Vec<_> = beside.handles.iter().map(AsFd::as_fd).collect();
+        match channel.try_send(&(beside.first_place as u16).to_le_bytes(), &fds) {
             // It is dead, as will be told.
             Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             sent => sent,
@@ -260,20 +256,21 @@ impl Slot {
         if let Some(context) = &chunk.batch.context
             && !self.contexts.contains(&context.id)
         {
-            if self.send_handles(&context.handles).is_err() {
+            let beside = all_of(&context.handles);
+            if self.send_handles(beside).is_err() {
                 return Ok(false);
             }
             let len = context.bytes.len();
             let frame = Frame {
                 len: len as u64,
                 context: context.id,
-                handles: count_of(&context.handles),
+                handles: beside.count(),
                 ..Frame::plain(FrameKind::Context)
             };
             self.contexts.insert(context.id);
             self.send(frame, Arc::clone(&context.bytes), 0..len)?;
         }
-        Ok(self.send_handles(&chunk.handles).is_ok())
+        Ok(self.send_handles(chunk.own_handles()).is_ok())
     }
 
     /// Gives the worker a chunk, for which it is [`prepare`](Slot::prepare)d.
@@ -283,7 +280,7 @@ impl Slot {
             self.progress_at = now;
         }
         let frame = Frame {
-            handles: count_of(&chunk.handles),
+            handles: chunk.own_handles().count(),
             kind: if chunk.is_single { FrameKind::Single } else { FrameKind::Chunk },
             count: chunk.count,
             len: chunk.range.len() as u64,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::batch::{Batch, Carried, Chunk, Event, carried};
+use super::batch::{Batch, Carried, Chunk, Event, carried_from};
 use super::core::{Core, Stage};
 use super::held::Held;
 use super::results::Results;
@@ -71,22 +71,22 @@ struct Growing {
     /// Items, and where the last one ends.
     count: u32,
     end: usize,
-    /// Those of files in its items, and how many belong to items that were completed.
+    /// Those of files in its items, and the numbers of the items, for those that were completed.
     handles: Handles,
-    handles_end: usize,
+    owners: Vec<usize>,
 }
 
 impl Growing {
-    fn complete(&mut self) {
+    fn complete(&mut self, number: usize) {
         self.count += 1;
         self.end = self.payload.len();
-        self.handles_end = self.handles.len();
+        self.owners.resize(self.handles.len(), number);
     }
 
     /// Drops what was written of an item that was not completed.
     fn undo(&mut self) {
         self.payload.truncate(self.end);
-        self.handles.truncate(self.handles_end);
+        self.handles.truncate(self.owners.len());
     }
 }
 
@@ -221,7 +221,7 @@ where
                 Ok(None) => {
                     // Handles have no key in a journal.
                     if let Some(recording) = &mut self.recording
-                        && self.chunk.handles.len() == self.chunk.handles_end
+                        && self.chunk.handles.len() == self.chunk.owners.len()
                     {
                         let chunk = &self.chunk.payload;
                         let argument = wire::next_item(chunk, self.chunk.end).map_or(0..0, |(start, end)| start..end);
@@ -240,11 +240,12 @@ where
                         self.give_recorded(payload);
                         continue;
                     }
+                    let first_place = self.chunk.owners.len();
                     self.submit_chunk();
                     let index = self.pulled;
                     self.pulled += 1;
                     self.last_chunk = 1;
-                    self.submit(index, 1, Arc::new(single), true, carried(handles));
+                    self.submit(index, 1, Arc::new(single), true, carried_from(first_place, handles, Vec::new()));
                     return given > 0;
                 }
                 Err(message) => {
@@ -256,7 +257,7 @@ where
                     return true;
                 }
             }
-            self.chunk.complete();
+            self.chunk.complete(self.pulled);
             self.pulled += 1;
         }
         if self.chunk.count > 0 {
@@ -280,14 +281,14 @@ where
 
     fn submit_chunk(&mut self) {
         self.chunk.undo();
-        let Growing { payload, count, handles, .. } = std::mem::take(&mut self.chunk);
+        let Growing { payload, count, handles, owners, .. } = std::mem::take(&mut self.chunk);
         let payload = Arc::new(payload);
         // What a large item has left is not kept, and no more than is in use as a rule.
         let is_usual = count > 0 && payload.capacity() <= 2 * CHUNK_BYTES;
         if is_usual && self.payloads.len() < 4 * self.shared.settings.workers {
             self.payloads.push_back(Arc::clone(&payload));
         }
-        self.submit(self.pulled - count as usize, count, payload, false, carried(handles));
+        self.submit(self.pulled - count as usize, count, payload, false, carried_from(0, handles, owners));
     }
 
     fn submit(&self, first: usize, count: u32, payload: Arc<Vec<u8>>, is_single: bool, handles: Carried) {

@@ -1,12 +1,12 @@
 //! Where frames arrive.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use procession_os::{Channel, Received};
 
 use super::link::PoolBell;
+use crate::handle;
 use crate::lane::{Lane, PIECE, TASKS, WORKER_BELL};
 use crate::ring::{Consumer, Corrupt, mode};
 use crate::wire::{FRAME_HEADER, Frame};
@@ -41,11 +41,12 @@ impl Inbox {
     }
 
     /// What was sent beside a frame that says so: it was sent before the frame.
-    pub fn handles(&self) -> io::Result<Vec<OwnedFd>> {
-        match self.channel.receive()? {
-            Received::Message(_, fds) => Ok(fds),
-            Received::Empty | Received::Closed => Err(io::ErrorKind::InvalidData.into()),
-        }
+    pub fn handles(&self) -> io::Result<handle::Received> {
+        let Received::Message(first_place, fds) = self.channel.receive()? else {
+            return Err(io::ErrorKind::InvalidData.into());
+        };
+        let first_place = <[u8; 2]>::try_from(first_place).map_err(|_| io::ErrorKind::InvalidData)?;
+        Ok(handle::at_places(u16::from_le_bytes(first_place).into(), fds))
     }
 
     /// Moves the next `len` bytes to the end of `out`, as they come.

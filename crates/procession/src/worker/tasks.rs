@@ -4,7 +4,6 @@ use std::any::Any;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use procession_os::Call;
@@ -38,7 +37,7 @@ pub(crate) struct Tasks {
 /// A context as it came, and as a value once a call has needed it.
 struct Context {
     bytes: Vec<u8>,
-    handles: Vec<OwnedFd>,
+    handles: Received,
     value: Option<Arc<dyn Any>>,
 }
 
@@ -105,11 +104,10 @@ impl Tasks {
     }
 
     /// Does what one frame asks for. False if the worker has to end because it cannot be set up.
-    pub fn handle(&mut self, frame: Frame, payload: Vec<u8>, handles: Vec<OwnedFd>) -> io::Result<bool> {
+    pub fn handle(&mut self, frame: Frame, payload: Vec<u8>, handles: Received) -> io::Result<bool> {
         match frame.kind {
             FrameKind::Chunk | FrameKind::Single => {
                 let is_single = frame.kind == FrameKind::Single;
-                let handles = handles.into_iter().map(Some).collect();
                 self.items =
                     Items { payload, handles, is_single, at: 0, left: frame.count, seq: frame.seq, index: frame.first };
                 self.context = frame.context;
@@ -125,7 +123,6 @@ impl Tasks {
                 self.contexts.remove(&frame.context);
             }
             FrameKind::Initialize => {
-                let handles = handles.into_iter().map(Some).collect();
                 self.items = Items { payload, handles, is_single: true, at: 0, left: 1, seq: 0, index: 0 };
                 self.run(frame.call)?;
                 return Ok(self.state.is_some());
@@ -184,9 +181,10 @@ impl Tasks {
         let Items { payload, handles, .. } = &mut self.items;
         match item {
             Item::Whole => {
-                wire::decode_argument(Bytes::Owned(std::mem::take(payload)), handles.drain(..).flatten().collect())
+                // What the only item does not take out is closed before it runs.
+                wire::decode_item(Bytes::Owned(std::mem::take(payload)), &mut std::mem::take(handles))
             }
-            Item::Part(start, end) => wire::decode_item(&payload[start..end], handles),
+            Item::Part(start, end) => wire::decode_item(Bytes::Borrowed(&payload[start..end]), handles),
         }
         .map_err(Fault::BadArgument)
     }
@@ -246,8 +244,8 @@ impl Tasks {
         if let Some(value) = &context.value {
             return Ok(Arc::clone(value));
         }
-        let handles = std::mem::take(&mut context.handles);
-        let decoded = handle::with_received(handles, || wire::decode_shared::<C>(&context.bytes));
+        let mut handles = std::mem::take(&mut context.handles);
+        let decoded = handle::with_shared(&mut handles, || wire::decode_shared::<C>(&context.bytes));
         let value: Arc<dyn Any> = Arc::new(decoded.map_err(|e| Fault::BadArgument(format!("its context: {e}")))?);
         context.bytes = Vec::new();
         context.value = Some(Arc::clone(&value));

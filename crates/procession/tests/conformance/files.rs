@@ -1,10 +1,12 @@
 //! Open files in arguments.
 
+use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io::read_to_string;
 use std::os::unix::fs::FileExt;
 
-use procession::{OpenFile, Pipe, Sender};
+use procession::{Limits, OpenFile, Pipe, Sender};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tempfile::TempDir;
 
 use crate::support::{Kind, raise};
@@ -104,4 +106,38 @@ pub fn what_a_dead_worker_had_gets_its_files_again(kind: Kind) {
         assert_eq!(outcome.attempts, if n.is_multiple_of(17) { 2 } else { 1 }, "of {n}");
     }
     assert_eq!(fs::read_dir(died.path()).unwrap().count(), 8);
+}
+
+pub fn a_worker_gets_the_files_of_its_items_alone(kind: Kind) {
+    let files = Numbered::new(100);
+    // It could not take what its items were put together with.
+    let limits = Limits::new().open_files(50);
+    let pool = kind.builder().limits(limits).max_tasks_per_worker(5).build().unwrap();
+    let numbers = pool.chunk_size(100).map(number, (0..100).map(|n| files.open(n))).unwrap();
+    assert_eq!(numbers, (0..100).collect::<Vec<_>>());
+}
+
+/// Gives its files to whoever encodes it first.
+struct Once(RefCell<Vec<OpenFile>>);
+
+impl Serialize for Once {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.take().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Once {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Once, D::Error> {
+        Vec::deserialize(deserializer).map(|files| Once(files.into()))
+    }
+}
+
+pub fn an_item_with_files_is_encoded_once(kind: Kind) {
+    let files = Numbered::new(300);
+    let pool = kind.pool();
+    let run = |once: Once| once.0.into_inner().into_iter().map(number).collect::<Vec<_>>();
+    // The third has no room among the files of the others.
+    let ranges = [0..100, 100..200, 200..300];
+    let items = ranges.clone().map(|range| Once(RefCell::new(range.map(|n| files.open(n)).collect())));
+    assert_eq!(pool.chunk_size(3).map(run, items).unwrap(), ranges.map(|range| range.collect::<Vec<u64>>()));
 }

@@ -65,6 +65,7 @@ suite! {
         files::files_travel_in_chunks
         files::files_and_other_handles_go_together
         files::an_item_takes_as_many_files_as_fit
+        files::an_item_with_files_is_encoded_once
         calls::map_keeps_the_order
         calls::every_call_takes_an_empty_iterator
         calls::try_map_gives_the_first_error_of_all
@@ -187,6 +188,7 @@ suite! {
     }
     in_processes_but_caged {
         files::what_a_dead_worker_had_gets_its_files_again
+        files::a_worker_gets_the_files_of_its_items_alone
         process::it_runs_and_ends
         process::its_end_is_told
         process::it_is_waited_for_or_not

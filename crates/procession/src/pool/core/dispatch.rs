@@ -35,21 +35,25 @@ impl Core {
                 break;
             }
             let Some(at) = self.best_slot(chunk) else { break };
-            match self.slots[at].prepare(chunk) {
-                Ok(true) => {}
-                // Descriptors on their way arrive: the next tick tries again.
-                Ok(false) => break,
-                Err(Corrupt) => {
-                    self.doom(at, DoomReason::Corrupt);
-                    continue;
-                }
-            }
             let Some(mut chunk) = self.pending.pop_front() else { break };
             let until_recycled = self.settings.max_tasks_per_worker.map(|max| max.saturating_sub(self.slots[at].given));
             let most = if is_gated { Some(1) } else { until_recycled.map(|left| left.max(1)) };
             if let Some(most) = most.filter(|&most| u64::from(chunk.count) > most) {
                 let front = chunk.split_front(most as u32);
                 self.pending.push_front(std::mem::replace(&mut chunk, front));
+            }
+            match self.slots[at].prepare(&chunk) {
+                Ok(true) => {}
+                // Descriptors on their way arrive: the next tick tries again.
+                Ok(false) => {
+                    self.pending.push_front(chunk);
+                    break;
+                }
+                Err(Corrupt) => {
+                    self.pending.push_front(chunk);
+                    self.doom(at, DoomReason::Corrupt);
+                    continue;
+                }
             }
             if is_gated {
                 self.started_at = Some(now);

@@ -10,7 +10,7 @@ use procession_os::{Channel, Received};
 
 use super::{Core, ON_LEASE, ON_SOCKET, SIGKILL, Stage, TICK};
 use crate::outcome::Details;
-use crate::pool::batch::{Chunk, Event};
+use crate::pool::batch::{Chunk, Event, all_of};
 use crate::pool::settings::Settings;
 use crate::pool::slot::{Doom, DoomReason, Phase, Slot};
 use crate::ring::Corrupt;
@@ -83,11 +83,12 @@ impl Core {
         let first = slot.send(confine, Arc::new(confinement), 0..len);
         let second = match &self.settings.initializer {
             Some(init) => {
-                slot.send_handles(&init.handles)?;
+                let beside = all_of(&init.handles);
+                slot.send_handles(beside)?;
                 let frame = Frame {
                     call: init.call,
                     len: init.argument.len() as u64,
-                    handles: init.handles.as_ref().map_or(0, |handles| handles.len() as u16),
+                    handles: beside.count(),
                     ..Frame::plain(FrameKind::Initialize)
                 };
                 slot.send(frame, Arc::clone(&init.argument), 0..init.argument.len())
