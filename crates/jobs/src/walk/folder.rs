@@ -104,7 +104,7 @@ impl Folder {
     /// What an entry is, and the file itself if it is a small one that can be opened. One that has taken a file's place is
     /// not opened for long: a fifo waits for nobody.
     pub fn open(&mut self, entry: &Entry) -> io::Result<(Stat, Option<File>)> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOFOLLOW;
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW;
         let opened = match self.open.as_ref().map(Dir::fd) {
             // By its path a longer one could not be opened.
             Some(Ok(folder)) if self.prefix_len + entry.name.len() < TOO_LONG_BYTES => {

@@ -48,7 +48,8 @@ pub use self::task::{Task, as_completed, wait};
 /// travels alone, to a worker that has nothing else to do; what every task needs is better sent once, by
 /// [`Pool::map_with`] or an initializer. A handle leaves the program soon after its task has begun, so that the other end of a
 /// pipe is closed by the task alone; if the task may be tried again ([`PoolBuilder::retries`]), with the last try; in a
-/// context, with the end of the call. An [`OpenFile`](crate::OpenFile) has no other end, and costs none of this.
+/// context, with the end of the call. An [`OpenFile`](crate::OpenFile) has no other end, so items
+/// of a call with many have it travel in chunks like any others.
 ///
 /// # Logging
 /// With the feature `tracing`, events of `tracing` in workers reach the program's global subscriber with their own level,
