@@ -12,7 +12,7 @@ use crate::machine::mebibytes;
 use crate::random::Random;
 use crate::row::Run;
 
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 /// Exit code of a worker that refuses.
 const REFUSED: i32 = 125;
 const BELL_BYTES: usize = 4096;
